@@ -1,0 +1,45 @@
+// The threads of one rank. Work is split into parts by index, never by timing, so that which thread
+// computes what cannot show in a result.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace trireme {
+
+class ThreadPool {
+ public:
+  /// `threads` counts the calling thread, so 1 starts none.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Calls `work(i)` once for each i in [0, count) and returns when all are done. Parts are
+  /// handed out dynamically; `work` must not throw and must not depend on the thread that runs it.
+  void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& work);
+
+  /// Like parallel_for, and also tells `work` which thread runs it (0 <= thread < size()), for
+  /// scratch memory.
+  void parallel_for_with_thread(std::int64_t count,
+                                const std::function<void(std::int64_t, int)>& work);
+
+ private:
+  void worker(int thread);
+  void drain(int thread);
+
+  std::vector<std::thread> workers_;
+  const std::function<void(std::int64_t, int)>* work_ = nullptr;
+  std::int64_t count_ = 0;
+  alignas(64) std::atomic<std::int64_t> next_{0};
+  alignas(64) std::atomic<std::uint32_t> generation_{0};
+  alignas(64) std::atomic<int> running_{0};
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace trireme

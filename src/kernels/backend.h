@@ -1,0 +1,209 @@
+// The operations of one device. Layers call these and nothing else; adding a device means
+// implementing this class in one folder.
+//
+// Every operation keeps promise 1: an output element is computed by one fixed sequence of operations
+// that depends on the model alone, never on how many rows there are, which thread runs or how the
+// work is cut. On the CPU the sequence is, for every instruction set but AMX, that of the reference
+// backend: sums over K are one chain of fused multiply-adds in ascending order, so reference,
+// AVX2 and AVX-512 agree bit for bit and the tests compare with memcmp.
+//
+// Activations are float32, row-major; "rows" are tokens. Pointers are to the device's memory. The
+// argument structs are checked once, in kernels/ops.h, before a backend is called.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/range.h"
+#include "core/thread_pool.h"
+
+namespace trireme {
+
+/// The shape of a packed weight matrix [n, k] of y = x W^T. `k_shards` lists the widths of the
+/// virtual shards of K that this rank holds, each summed on its own; one entry, all of K, where
+/// nothing is cut.
+struct MatrixShape {
+  std::int64_t n = 0;
+  std::vector<std::int64_t> k_shards;
+  DType dtype = DType::f32;  ///< f32, bf16 or f16
+
+  std::int64_t k() const {
+    std::int64_t sum = 0;
+    for (const std::int64_t width : k_shards) sum += width;
+    return sum;
+  }
+};
+
+/// One output of `linear`: the sum of the local shards [shards.begin, shards.end), taken in the
+/// order of the binary tree of that many leaves (core/shard.h).
+struct ShardSum {
+  Range shards;
+  float* y = nullptr;  ///< [m, ldy]
+};
+
+struct LinearArgs {
+  const float* x = nullptr;  ///< [m, ldx], columns are this rank's k
+  std::int64_t m = 0;
+  std::int64_t ldx = 0;
+  const MatrixShape* shape = nullptr;
+  const std::byte* w = nullptr;       ///< packed by Backend::pack
+  const float* bias = nullptr;        ///< [n] or null; added once, after the sum (one output only)
+  std::span<const ShardSum> outputs;  ///< at least one
+  std::int64_t ldy = 0;
+};
+
+/// Keys and values of one layer, in blocks of `block_tokens` positions. Unused tails are zero.
+/// Heads are padded to `head_stride` elements. K is [block, kv_head, head_stride, block_tokens]
+/// (a dot product runs over lanes of keys), V is [block, kv_head, block_tokens, head_stride].
+struct KvCacheView {
+  static constexpr std::int64_t block_tokens = 32;
+
+  std::byte* k = nullptr;
+  std::byte* v = nullptr;
+  std::int64_t kv_heads = 0;  ///< held by this rank
+  std::int64_t head_dim = 0;
+  DType dtype = DType::f32;
+
+  std::int64_t head_stride() const { return round_up(head_dim, 16); }
+  /// Elements of K (or of V) of one block.
+  std::int64_t block_elements() const { return kv_heads * head_stride() * block_tokens; }
+};
+
+/// The tokens of one sequence within a step: rows [row_begin, row_begin + rows) hold the absolute
+/// positions position_begin, position_begin + 1, ...
+struct SequenceSpan {
+  std::int64_t row_begin = 0;
+  std::int64_t rows = 0;
+  std::int64_t position_begin = 0;
+  const std::int32_t* block_table = nullptr;  ///< block of positions [32 i, 32 i + 32)
+};
+
+struct KvWriteArgs {
+  const float* k = nullptr;  ///< [rows, ld], kv_heads * head_dim columns
+  const float* v = nullptr;
+  std::int64_t ld = 0;
+  KvCacheView cache;
+  std::span<const SequenceSpan> sequences;
+};
+
+struct AttentionArgs {
+  const float* q = nullptr;  ///< [rows, ldq], heads * head_dim columns
+  std::int64_t ldq = 0;
+  float* out = nullptr;  ///< [rows, ldo]
+  std::int64_t ldo = 0;
+  std::int64_t heads = 0;                     ///< query heads of this rank
+  std::span<const std::int32_t> kv_head_of;   ///< [heads] index of each one's K/V head in the cache
+  KvCacheView cache;                          ///< the step's own keys are written already
+  float scale = 1.0f;                         ///< multiplies q before the dot products
+  std::int64_t window = 0;                    ///< sees the last `window` positions; 0: all
+  std::span<const SequenceSpan> sequences;
+};
+
+/// Rotates pairs (i, i + rotary_dim / 2) of each head, as Llama and GPT-NeoX do. Position p reads
+/// row p of the tables, [positions, rotary_dim / 2] each.
+struct RopeArgs {
+  float* x = nullptr;  ///< [rows, ld], in place; heads * head_dim columns
+  std::int64_t ld = 0;
+  std::int64_t heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t rotary_dim = 0;
+  const float* cos = nullptr;
+  const float* sin = nullptr;
+  std::span<const std::int32_t> positions;  ///< [rows]
+};
+
+/// y = norm(x) * weight (+ bias), over groups of `dim` columns: `groups` per row (1 for a hidden
+/// state, the number of heads for a q/k norm). In place where y == x.
+struct NormArgs {
+  const float* x = nullptr;
+  float* y = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t ldx = 0;
+  std::int64_t ldy = 0;
+  std::int64_t groups = 1;
+  std::int64_t dim = 0;
+  const float* weight = nullptr;  ///< [dim]
+  const float* bias = nullptr;    ///< [dim] or null
+  float eps = 1e-5f;
+};
+
+enum class Activation : std::uint8_t { gelu_tanh, gelu_erf, relu, silu };
+
+/// The largest logit of a row and where it is; ties go to the lowest index.
+struct Top {
+  float value = 0;
+  std::int32_t index = 0;
+};
+
+/// max and sum(exp(x - max)) over one block of the vocabulary, to be joined in order of blocks.
+struct ExpSum {
+  float max = 0;
+  float sum = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// "reference", "avx2", "avx512", "amx"; part of what the output bytes may depend on.
+  virtual std::string_view name() const = 0;
+
+  // Weights.
+
+  /// Rows of a packed matrix come in panels of this many.
+  virtual std::int64_t panel_rows() const = 0;
+  virtual std::size_t packed_bytes(const MatrixShape& shape) const = 0;
+  /// Packs the rows of one panel, [panel * panel_rows(), ...) cut off at n. `source` is row-major
+  /// [rows, k] in the shape's dtype. Thread-safe for different panels.
+  virtual void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
+                          std::byte* packed) const = 0;
+
+  // Matrix products and look-ups.
+
+  virtual void linear(ThreadPool& threads, const LinearArgs& args) const = 0;
+  /// out[i] = row (ids[i] - vocab.begin) of the packed table, or zeros where ids[i] is outside `vocab`.
+  /// out is [ids.size(), k]. Zeros are always +0, so that a sum over ranks is exact.
+  virtual void embedding(ThreadPool& threads, std::span<const std::int32_t> ids, Range vocab,
+                         const MatrixShape& shape, const std::byte* table, float* out) const = 0;
+
+  // Attention.
+
+  /// Rounds K and V to the cache's dtype and stores them at their positions. A block's first write
+  /// (position 0 of the block) zeroes the rest of the block.
+  virtual void kv_write(ThreadPool& threads, const KvWriteArgs& args) const = 0;
+  virtual void attention(ThreadPool& threads, const AttentionArgs& args) const = 0;
+  virtual void rope(ThreadPool& threads, const RopeArgs& args) const = 0;
+
+  // Elementwise and row-wise.
+
+  virtual void rms_norm(ThreadPool& threads, const NormArgs& args) const = 0;
+  virtual void layer_norm(ThreadPool& threads, const NormArgs& args) const = 0;
+  /// x[rows, cols] = activation(x), in place.
+  virtual void activate(ThreadPool& threads, Activation kind, float* x, std::int64_t rows,
+                        std::int64_t cols, std::int64_t ldx) const = 0;
+  /// out[rows, cols] = activation(gate) * up, where row = [gate(cols) | up(cols)], ld apart.
+  virtual void gated_activation(ThreadPool& threads, Activation kind, const float* gate_up,
+                                std::int64_t rows, std::int64_t cols, std::int64_t ld, float* out,
+                                std::int64_t ldo) const = 0;
+  /// x[i] += y[i].
+  virtual void add(ThreadPool& threads, float* x, const float* y, std::int64_t count) const = 0;
+  /// x[r, c] += bias[c].
+  virtual void add_bias(ThreadPool& threads, float* x, const float* bias, std::int64_t rows,
+                        std::int64_t cols) const = 0;
+
+  // Over the vocabulary.
+
+  /// Largest of each row of logits [rows, ld], over cols columns.
+  virtual void argmax(ThreadPool& threads, const float* logits, std::int64_t rows, std::int64_t cols,
+                      std::int64_t ld, Top* out) const = 0;
+  /// Per row and per block of `block` columns (the last may be short): out[rows, blocks].
+  virtual void exp_sums(ThreadPool& threads, const float* logits, std::int64_t rows,
+                        std::int64_t cols, std::int64_t ld, std::int64_t block,
+                        ExpSum* out) const = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,73 @@
+// Where tensors come from: a checkpoint's files, or made-up numbers. Sources hand out slices, so that a
+// rank reads only the bytes it keeps.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/range.h"
+
+namespace trireme {
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::string file;  ///< for messages
+
+  std::int64_t elements() const {
+    std::int64_t product = 1;
+    for (const std::int64_t size : shape) product *= size;
+    return product;
+  }
+};
+
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+
+  /// Null if there is none of that name.
+  virtual const TensorInfo* find(std::string_view name) const = 0;
+  /// All tensors, in order of name.
+  virtual std::vector<const TensorInfo*> tensors() const = 0;
+  /// For messages: the directory or file.
+  virtual std::string describe() const = 0;
+
+  /// Copies a rectangle of the tensor seen as a matrix [shape[0], product of the rest] (a vector is
+  /// [1, size]), in the tensor's own dtype, into `out`, row-major, rows.size() * cols.size()
+  /// elements. Thread-safe.
+  virtual void read(const TensorInfo& tensor, Range rows, Range cols, std::byte* out) const = 0;
+
+  /// Bytes of tensor data handed out so far: the tests hold ranks to reading only their share.
+  virtual std::int64_t bytes_read() const = 0;
+};
+
+/// Opens model.safetensors, or the shards that model.safetensors.index.json names. Checks every
+/// header fully. Throws Error(input) naming file and tensor.
+std::unique_ptr<TensorSource> open_checkpoint(const std::filesystem::path& model_directory);
+
+/// A tensor that a dummy source should make up.
+struct DummyTensor {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  float mean = 0.0f;
+  float stddev = 0.02f;
+};
+
+/// Makes up the given tensors: each element is a pure function of (seed, tensor name, index), so
+/// that any slice under any plan sees the same numbers.
+std::unique_ptr<TensorSource> make_dummy_source(std::vector<DummyTensor> tensors, std::uint64_t seed);
+
+/// Finds a model directory: a path, or `org/name` in the local Hugging Face cache (HF_HUB_CACHE,
+/// HF_HOME, XDG_CACHE_HOME, ~/.cache/huggingface/hub honoured; `revision` a branch or commit). Throws
+/// Error(input) saying where it looked.
+std::filesystem::path find_model(std::string_view model, std::string_view revision = "main");
+
+}  // namespace trireme
