@@ -1,0 +1,40 @@
+// What an engine answers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trireme {
+
+enum class FinishReason : std::uint8_t {
+  stop,    ///< an end-of-sequence token or a stop string
+  length,  ///< max_new_tokens, or the model's context is full
+  error,   ///< see Result::error
+};
+
+/// Something wrong with one request. It stops nobody else.
+struct RequestError {
+  std::string code;     ///< "invalid_row", "context_length_exceeded", "invalid_utf8", ...
+  std::string message;  ///< what, why, and what to do
+};
+
+struct Result {
+  std::string text;                     ///< UTF-8, without special tokens and without the stop string
+  std::vector<std::int32_t> token_ids;  ///< what was generated, with the end-of-sequence token if any
+  std::int64_t prompt_tokens = 0;
+  FinishReason finish_reason = FinishReason::stop;
+  std::optional<RequestError> error;
+};
+
+/// Log-probabilities of a given text, for `score`.
+struct Score {
+  std::vector<std::int32_t> token_ids;
+  std::vector<float> logprobs;  ///< of token_ids[1], token_ids[2], ...
+  double sum = 0;               ///< of logprobs, added in order
+  std::vector<float> logits;    ///< [tokens, vocab_size] if they were asked for, else empty
+  std::optional<RequestError> error;
+};
+
+}  // namespace trireme
