@@ -1,0 +1,98 @@
+// A model as data: an ordered list of named blocks with their parameters and how each may be cut.
+// Pipeline stages are ranges of the list; tensor-parallel ranks are ranges of each parameter's cut
+// dimension. Planning sees a model only as this.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/range.h"
+#include "core/shard.h"
+
+namespace trireme {
+
+/// One parameter: a logical [rows, cols] = [out_features, in_features] matrix, or a vector of
+/// `rows` elements (cols == 0).
+struct ParameterSpec {
+  std::string key;     ///< within its block: "self_attn.q_proj.weight"
+  std::string tensor;  ///< in the checkpoint: "model.layers.0.self_attn.q_proj.weight"
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  ShardSpec shard;
+  bool transposed = false;            ///< the file holds [in, out], as GPT-2's Conv1D does
+  std::int64_t tensor_row_begin = 0;  ///< where this parameter starts among the tensor's rows
+  std::int64_t tensor_rows = 0;       ///< rows of the whole tensor; 0: same as `rows`
+
+  bool is_vector() const { return cols == 0; }
+  std::int64_t elements() const { return is_vector() ? rows : rows * cols; }
+  std::int64_t rows_in_file() const { return tensor_rows == 0 ? rows : tensor_rows; }
+};
+
+enum class BlockKind : std::uint8_t { embed, layer, head };
+
+struct BlockSpec {
+  BlockKind kind = BlockKind::layer;
+  std::string name;  ///< "model.layers.3"
+  std::vector<ParameterSpec> parameters;
+
+  /// Null if the block has none of that key.
+  const ParameterSpec* find(std::string_view key) const {
+    for (const ParameterSpec& parameter : parameters) {
+      if (parameter.key == key) return &parameter;
+    }
+    return nullptr;
+  }
+};
+
+struct ModelSpec {
+  std::string architecture;  ///< "LlamaForCausalLM"
+  DType dtype = DType::f32;  ///< of matrices and of the KV cache, as computed with
+  std::int64_t hidden_size = 0;
+  std::int64_t num_attention_heads = 0;
+  std::int64_t num_key_value_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t vocab_size = 0;
+  std::int64_t max_positions = 0;
+  std::int64_t sliding_window = 0;  ///< 0: none
+  std::vector<BlockSpec> blocks;    ///< embed, layers..., head
+
+  VirtualShards head_shards;   ///< over num_attention_heads * head_dim elements
+  VirtualShards mlp_shards;    ///< over intermediate_size
+  VirtualShards vocab_shards;  ///< over vocab_size
+
+  std::int64_t num_layers() const;
+  /// The largest tensor-parallel size that leaves no rank without work.
+  std::int64_t max_tensor_parallel() const;
+  /// Fills in the virtual shards from the sizes above.
+  void cut();
+};
+
+/// The part of each cut dimension that rank `rank` of a tensor-parallel group of `size` holds.
+struct TensorShard {
+  int rank = 0;
+  int size = 1;
+  Range head_shards;  ///< virtual shards
+  Range mlp_shards;
+  Range heads;     ///< query heads
+  Range kv_heads;  ///< every K/V head that these query heads read
+  Range mlp;       ///< elements
+  Range vocab;     ///< rows
+};
+
+TensorShard tensor_shard(const ModelSpec& model, int size, int rank);
+
+/// The rows and columns of a parameter that a shard holds (cols is [0, 0) for a vector).
+struct ParameterSlice {
+  Range rows;
+  Range cols;
+  std::int64_t elements() const { return rows.size() * (cols.end == 0 ? 1 : cols.size()); }
+};
+
+ParameterSlice slice_of(const ParameterSpec& parameter, const ModelSpec& model,
+                        const TensorShard& shard);
+
+}  // namespace trireme
