@@ -1,0 +1,70 @@
+// What one micro-batch carries through the blocks of a rank: the tokens' positions, their sequences,
+// the cache, and the means to compute (backend, threads, group, scratch memory).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "core/buffer.h"
+#include "kernels/backend.h"
+
+namespace trireme {
+
+/// A row-major float32 matrix of activations in scratch memory; a row is a token.
+struct Tensor {
+  float* data = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;  ///< also the distance between rows
+
+  std::int64_t size() const { return rows * cols; }
+};
+
+/// Scratch memory for activations: a stack that is allocated once and never grows, so that a step
+/// allocates nothing.
+class Workspace {
+ public:
+  /// `floats`: the most that is ever in use at once.
+  explicit Workspace(std::int64_t floats)
+      : buffer_(static_cast<std::size_t>(floats) * sizeof(float)), capacity_(floats) {}
+
+  Tensor matrix(std::int64_t rows, std::int64_t cols);
+  std::int64_t high_water() const { return high_water_; }
+  std::int64_t capacity() const { return capacity_; }
+
+  /// Gives back on destruction what was taken since its construction.
+  class Scope {
+   public:
+    explicit Scope(Workspace& workspace) : workspace_(workspace), used_(workspace.used_) {}
+    ~Scope() { workspace_.used_ = used_; }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Workspace& workspace_;
+    std::int64_t used_;
+  };
+
+ private:
+  Buffer buffer_;
+  std::int64_t capacity_;
+  std::int64_t used_ = 0;
+  std::int64_t high_water_ = 0;
+};
+
+struct Forward {
+  const Backend& backend;
+  ThreadPool& threads;
+  Communicator& tensor_group;
+  Workspace& scratch;
+  std::span<const KvCacheView> caches;  ///< one per attention layer of this rank
+  std::span<const std::int32_t> token_ids;
+  std::span<const std::int32_t> positions;
+  std::span<const SequenceSpan> sequences;
+
+  std::int64_t rows() const { return static_cast<std::int64_t>(positions.size()); }
+};
+
+}  // namespace trireme

@@ -1,0 +1,157 @@
+// The layers that models are written with. They own communication: a model built from them never
+// mentions a rank. Names are Megatron's.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "layers/forward.h"
+#include "layers/parameter_store.h"
+
+namespace trireme {
+
+/// What a layer is built from: the block's parameters, this rank's shard and where to declare.
+struct LayerBuilder {
+  const ModelSpec& model;
+  const BlockSpec& block;
+  const TensorShard& shard;
+  ParameterStore& store;
+
+  const ParameterSpec& parameter(std::string_view key) const;
+  ParameterPart part(std::string_view key) const;
+  /// Null where the block has no such parameter (an optional bias).
+  const PackedVector* vector(std::string_view key) const;
+  const PackedVector* vector(std::initializer_list<std::string_view> keys) const;
+};
+
+/// y = x W^T + b with the output dimension cut over the tensor-parallel group: each rank computes its
+/// own columns of y from all of x. Several parameters (q, k, v; gate, up) make one product.
+class ColumnParallelLinear {
+ public:
+  /// `weights`: keys stacked in order; `biases` likewise, or none.
+  ColumnParallelLinear(const LayerBuilder& builder, std::initializer_list<std::string_view> weights,
+                       std::initializer_list<std::string_view> biases = {});
+  /// x: [tokens, in_features] -> [tokens, out_features_local]
+  Tensor operator()(Forward& forward, Tensor x) const;
+  std::int64_t out_features_local() const { return weight_.shape().n; }
+
+ private:
+  const PackedMatrix& weight_;
+  const PackedVector* bias_;
+};
+
+/// y = x W^T + b with the input dimension cut: each rank multiplies its own columns of x, and the
+/// partial sums meet in the fixed tree of the model's virtual shards.
+class RowParallelLinear {
+ public:
+  RowParallelLinear(const LayerBuilder& builder, std::string_view weight, std::string_view bias = {});
+  /// x: [tokens, in_features_local] -> [tokens, out_features], the same bits on every rank
+  Tensor operator()(Forward& forward, Tensor x) const;
+
+ private:
+  RowParallelLinear(const LayerBuilder& builder, const ParameterSpec& weight, std::string_view bias);
+
+  TreeSum sum_;
+  std::vector<Range> subtrees_;  ///< largest subtrees held, in local shard numbers
+  const PackedMatrix& weight_;
+  const PackedVector* bias_;
+};
+
+/// Rows of a table cut over the vocabulary; out-of-range rows come from the rank that holds them.
+class VocabParallelEmbedding {
+ public:
+  VocabParallelEmbedding(const LayerBuilder& builder, std::string_view weight);
+  /// token ids [tokens] -> [tokens, hidden_size]
+  Tensor operator()(Forward& forward, std::span<const std::int32_t> ids) const;
+
+ private:
+  Range vocab_;
+  TreeSum sum_;
+  const PackedMatrix& table_;
+};
+
+/// Learned positions (GPT-2's wpe): x += table[position].
+class PositionEmbedding {
+ public:
+  PositionEmbedding(const LayerBuilder& builder, std::string_view weight);
+  void add_to(Forward& forward, Tensor x) const;
+
+ private:
+  std::int64_t dim_;
+  const PackedVector& table_;
+};
+
+class RMSNorm {
+ public:
+  RMSNorm(const LayerBuilder& builder, std::string_view weight, float eps);
+  /// [tokens, dim] -> [tokens, dim], a new matrix
+  Tensor operator()(Forward& forward, Tensor x) const;
+  /// Normalises each of `heads` heads within columns [column, column + heads * dim), in place.
+  void heads_in_place(Forward& forward, Tensor x, std::int64_t column, std::int64_t heads) const;
+
+ private:
+  const PackedVector& weight_;
+  float eps_;
+};
+
+class LayerNorm {
+ public:
+  LayerNorm(const LayerBuilder& builder, std::string_view weight, std::string_view bias, float eps);
+  Tensor operator()(Forward& forward, Tensor x) const;
+
+ private:
+  const PackedVector& weight_;
+  const PackedVector* bias_;
+  float eps_;
+};
+
+/// Tables of cos and sin per position, shared by all layers of a rank: [max_positions, rotary_dim/2].
+struct RotaryTables {
+  std::int64_t rotary_dim = 0;
+  std::vector<float> cos;
+  std::vector<float> sin;
+};
+
+/// Where q, k and v of this rank stand within a fused [q | k | v] projection.
+struct QkvColumns {
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+
+  std::int64_t k() const { return heads * head_dim; }
+  std::int64_t v() const { return (heads + kv_heads) * head_dim; }
+};
+
+/// Causal attention over the paged cache, for this rank's heads.
+class Attention {
+ public:
+  struct Config {
+    std::int64_t cache_layer = 0;  ///< index into Forward::caches
+    float scale = 1.0f;
+    std::int64_t window = 0;  ///< 0: none
+  };
+  Attention(const ModelSpec& model, const TensorShard& shard, const Config& config);
+
+  const QkvColumns& columns() const { return columns_; }
+  /// Rotates q and k within qkv, in place.
+  void rotate(Forward& forward, Tensor qkv, const RotaryTables& tables) const;
+  /// qkv: [tokens, (heads + 2 kv_heads) * head_dim] -> [tokens, heads * head_dim]
+  Tensor operator()(Forward& forward, Tensor qkv) const;
+
+ private:
+  Config config_;
+  QkvColumns columns_;
+  std::vector<std::int32_t> kv_head_of_;
+};
+
+/// silu(gate) * up over [gate | up]: [tokens, 2 n] -> [tokens, n]
+Tensor silu_and_mul(Forward& forward, Tensor gate_up);
+
+/// Applies an activation function in place.
+void activate(Forward& forward, Activation kind, Tensor x);
+
+/// x += y
+void add(Forward& forward, Tensor x, Tensor y);
+
+}  // namespace trireme

@@ -1,0 +1,158 @@
+#include "models/rope.h"
+
+#include <array>
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr double two_pi = 2.0 * std::numbers::pi;
+
+/// 1 / theta^(2i / dim), in float32 as transformers has it.
+std::vector<float> plain_frequencies(const RopeConfig& rope) {
+  std::vector<float> frequencies;
+  for (std::int64_t i = 0; i < rope.rotary_dim; i += 2) {
+    const float exponent = static_cast<float>(i) / static_cast<float>(rope.rotary_dim);
+    const auto power = static_cast<float>(std::pow(rope.theta, static_cast<double>(exponent)));
+    frequencies.push_back(1.0f / power);
+  }
+  return frequencies;
+}
+
+/// Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, those between blended.
+float llama3_frequency(float frequency, const RopeConfig& rope) {
+  const double original = static_cast<double>(rope.original_max_positions);
+  const double wavelength = two_pi / static_cast<double>(frequency);
+  if (wavelength < original / rope.high_freq_factor) return frequency;
+  if (wavelength > original / rope.low_freq_factor) {
+    return static_cast<float>(static_cast<double>(frequency) / rope.factor);
+  }
+  const double smooth = (original / wavelength - rope.low_freq_factor) /
+                        (rope.high_freq_factor - rope.low_freq_factor);
+  const double f = static_cast<double>(frequency);
+  return static_cast<float>((1.0 - smooth) * f / rope.factor + smooth * f);
+}
+
+/// The dimension whose wavelength makes `rotations` turns within the original context (YaRN).
+double yarn_dimension(double rotations, const RopeConfig& rope) {
+  return static_cast<double>(rope.rotary_dim) *
+         std::log(static_cast<double>(rope.original_max_positions) / (rotations * two_pi)) /
+         (2.0 * std::log(rope.theta));
+}
+
+void apply_yarn(std::vector<float>& frequencies, const RopeConfig& rope) {
+  double low = yarn_dimension(rope.beta_fast, rope);
+  double high = yarn_dimension(rope.beta_slow, rope);
+  if (rope.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(rope.rotary_dim - 1));
+  if (low == high) high += 0.001;
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    const double f = static_cast<double>(frequencies[i]);
+    frequencies[i] = static_cast<float>(f / rope.factor * ramp + f * (1.0 - ramp));
+  }
+}
+
+double yarn_mscale(double scale, double mscale) {
+  return scale <= 1.0 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0;
+}
+
+double yarn_attention_factor(const HfConfig& scaling, double factor) {
+  if (const auto given = scaling.number("attention_factor")) return *given;
+  const auto mscale = scaling.number("mscale");
+  const auto all_dim = scaling.number("mscale_all_dim");
+  if (mscale && all_dim && *mscale != 0 && *all_dim != 0) {
+    return yarn_mscale(factor, *mscale) / yarn_mscale(factor, *all_dim);
+  }
+  return yarn_mscale(factor, 1.0);
+}
+
+void read_scaling(RopeConfig& rope, const HfConfig& scaling) {
+  rope.type = scaling.string_or("rope_type", scaling.string_or("type", "default"));
+  constexpr std::array<std::string_view, 5> known{"default", "linear", "dynamic", "llama3", "yarn"};
+  if (std::find(known.begin(), known.end(), rope.type) == known.end()) {
+    scaling.reject(scaling.has("rope_type") ? "rope_type" : "type",
+                   "one of default, linear, dynamic, llama3, yarn");
+  }
+  if (rope.type == "default") return;
+  rope.factor = scaling.number_or("factor", 1.0);
+  if (!(rope.factor > 0)) scaling.reject("factor", "a positive number");
+  rope.original_max_positions =
+      scaling.size_or("original_max_position_embeddings", rope.original_max_positions);
+  rope.low_freq_factor = scaling.number_or("low_freq_factor", rope.low_freq_factor);
+  rope.high_freq_factor = scaling.number_or("high_freq_factor", rope.high_freq_factor);
+  if (rope.type == "llama3" && !(rope.high_freq_factor > rope.low_freq_factor)) {
+    scaling.reject("high_freq_factor", "a number above low_freq_factor");
+  }
+  rope.beta_fast = scaling.number_or("beta_fast", rope.beta_fast);
+  rope.beta_slow = scaling.number_or("beta_slow", rope.beta_slow);
+  rope.truncate = scaling.boolean_or("truncate", true);
+  if (rope.type == "yarn") rope.attention_factor = yarn_attention_factor(scaling, rope.factor);
+}
+
+}  // namespace
+
+RopeConfig read_rope(const HfConfig& config, std::int64_t head_dim, std::int64_t max_positions) {
+  RopeConfig rope;
+  rope.original_max_positions = max_positions;
+  const HfConfig parameters = config.object("rope_parameters");
+  rope.theta = config.number_or("rope_theta", rope.theta);
+  rope.theta = parameters.number_or("rope_theta", rope.theta);
+  if (!(rope.theta > 1)) config.reject("rope_theta", "a number above 1");
+  const double partial = parameters.number_or(
+      "partial_rotary_factor", config.number_or("partial_rotary_factor", 1.0));
+  if (!(partial > 0 && partial <= 1)) {
+    config.reject("partial_rotary_factor", "a number above 0 and at most 1");
+  }
+  rope.rotary_dim = static_cast<std::int64_t>(static_cast<double>(head_dim) * partial);
+  if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0) {
+    config.reject("head_dim", "an even number of rotated dimensions");
+  }
+  if (!parameters.empty()) {
+    read_scaling(rope, parameters);
+  } else if (config.has("rope_scaling")) {
+    read_scaling(rope, config.object("rope_scaling"));
+  }
+  return rope;
+}
+
+std::vector<float> rope_frequencies(const RopeConfig& rope) {
+  std::vector<float> frequencies = plain_frequencies(rope);
+  if (rope.type == "linear") {
+    for (float& f : frequencies) f = static_cast<float>(static_cast<double>(f) / rope.factor);
+  } else if (rope.type == "llama3") {
+    for (float& f : frequencies) f = llama3_frequency(f, rope);
+  } else if (rope.type == "yarn") {
+    apply_yarn(frequencies, rope);
+  }
+  // "dynamic" changes nothing within the original context, to which such models are held: past it,
+  // transformers' frequencies depend on the length of each call, so cached keys would not be
+  // those of a longer prompt.
+  return frequencies;
+}
+
+RotaryTables rope_tables(const RopeConfig& rope, std::int64_t positions) {
+  const std::vector<float> frequencies = rope_frequencies(rope);
+  RotaryTables tables{.rotary_dim = rope.rotary_dim};
+  tables.cos.reserve(frequencies.size() * static_cast<std::size_t>(positions));
+  tables.sin.reserve(tables.cos.capacity());
+  for (std::int64_t position = 0; position < positions; ++position) {
+    for (const float frequency : frequencies) {
+      const float angle = static_cast<float>(position) * frequency;
+      const double exact = static_cast<double>(angle);
+      tables.cos.push_back(static_cast<float>(std::cos(exact) * rope.attention_factor));
+      tables.sin.push_back(static_cast<float>(std::sin(exact) * rope.attention_factor));
+    }
+  }
+  return tables;
+}
+
+}  // namespace trireme
