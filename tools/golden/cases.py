@@ -1,4 +1,4 @@
-"""The golden cases: a tiny config for every family and feature, and what each one must depend on."""
+"""The golden cases: a tiny config per family and feature, and what each must depend on."""
 
 from dataclasses import dataclass, field
 
@@ -51,19 +51,20 @@ NO_SCALING = [dict(rope_scaling=None)]
 
 
 def llama3(**changes):
-    return LlamaConfig(
-        **ROPE | dict(rope_theta=500.0, rope_scaling=dict(LLAMA3_SCALING)) | changes
-    )
+    return LlamaConfig(**ROPE | dict(rope_theta=500.0, rope_scaling=dict(LLAMA3_SCALING)) | changes)
 
 
 def llama_cases() -> list[Case]:
     return [
-        Case("llama", "GQA 4 over 2, untied head", LlamaConfig(**COMMON, tie_word_embeddings=False)),
+        Case(
+            "llama", "GQA 4 over 2, untied head", LlamaConfig(**COMMON, tie_word_embeddings=False)
+        ),
         Case(
             "llama_mha_bias",
             "Llama 2's multi-head attention, with attention_bias and mlp_bias",
             LlamaConfig(
-                **COMMON | dict(num_key_value_heads=4, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-5)
+                **COMMON
+                | dict(num_key_value_heads=4, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-5)
             ),
             spelling="4.40",
             without_parameters=["q_proj.bias", "k_proj.bias", "v_proj.bias", "o_proj.bias"]
@@ -74,10 +75,20 @@ def llama_cases() -> list[Case]:
             "9 query heads over 3 KV heads: uneven on 2 and 4 ranks",
             LlamaConfig(
                 **COMMON
-                | dict(hidden_size=36, num_attention_heads=9, num_key_value_heads=3, intermediate_size=44)
+                | dict(
+                    hidden_size=36,
+                    num_attention_heads=9,
+                    num_key_value_heads=3,
+                    intermediate_size=44,
+                )
             ),
         ),
-        Case("llama_bf16", "bfloat16 checkpoint", LlamaConfig(**COMMON, tie_word_embeddings=True), "bfloat16"),
+        Case(
+            "llama_bf16",
+            "bfloat16 checkpoint",
+            LlamaConfig(**COMMON, tie_word_embeddings=True),
+            "bfloat16",
+        ),
         Case("llama_f16", "float16 checkpoint", LlamaConfig(**COMMON), "float16", spelling="4.40"),
         Case(
             "llama_sharded",
@@ -96,7 +107,13 @@ def rope_cases() -> list[Case]:
         return Case(name, covers, config, weights_of="llama3", **more)
 
     def respelled(name, spelling, of, config):
-        return case(name, f"{of} in the words of transformers {spelling}", config, spelling=spelling, respells=of)
+        return case(
+            name,
+            f"{of} in the words of transformers {spelling}",
+            config,
+            spelling=spelling,
+            respells=of,
+        )
 
     linear = dict(rope_theta=500.0, rope_scaling=dict(rope_type="linear", factor=4.0))
     dynamic = dict(
@@ -106,7 +123,9 @@ def rope_cases() -> list[Case]:
     )
     yarn = dict(rope_theta=500.0, rope_scaling=dict(YARN_SCALING))
     return [
-        Case("llama3", "llama3 rope scaling, tied, head_dim of its own", llama3(), without=NO_SCALING),
+        Case(
+            "llama3", "llama3 rope scaling, tied, head_dim of its own", llama3(), without=NO_SCALING
+        ),
         respelled("llama3_v4", "4.40", "llama3", llama3()),
         respelled("llama3_v5", "5", "llama3", llama3()),
         case(
@@ -132,7 +151,12 @@ def gpt2_cases() -> list[Case]:
     biases = ["c_attn.bias", "attn.c_proj.bias", "c_fc.bias", "mlp.c_proj.bias"]
     norms = ["ln_1.bias", "ln_2.bias", "ln_f.bias"]
     return [
-        Case("gpt2", "biases, Conv1D, gelu_new, tied head", GPT2Config(**GPT2), without_parameters=biases + norms),
+        Case(
+            "gpt2",
+            "biases, Conv1D, gelu_new, tied head",
+            GPT2Config(**GPT2),
+            without_parameters=biases + norms,
+        ),
         Case(
             "gpt2_untied",
             "untied head, attention scaled by layer index, n_inner, exact gelu",
@@ -170,7 +194,10 @@ def other_cases() -> list[Case]:
             "the second layer slides over 8 keys (max_window_layers), the first does not",
             Qwen2Config(**qwen2, use_sliding_window=True, sliding_window=8, max_window_layers=1),
             weights_of="qwen2",
-            without=[dict(layer_types=["full_attention"] * 2), dict(layer_types=["sliding_attention"] * 2)],
+            without=[
+                dict(layer_types=["full_attention"] * 2),
+                dict(layer_types=["sliding_attention"] * 2),
+            ],
         ),
         Case(
             "qwen3",
@@ -203,7 +230,9 @@ def wide_configs() -> dict[str, object]:
                 max_position_embeddings=1024,
             )
         ),
-        "wide_gpt2": GPT2Config(**GPT2 | dict(vocab_size=640, n_embd=192, n_head=6, n_positions=1024)),
+        "wide_gpt2": GPT2Config(
+            **GPT2 | dict(vocab_size=640, n_embd=192, n_head=6, n_positions=1024)
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""Loads every golden case from its files and compares the logits: run it under transformers 4 and 5."""
+"""Loads every golden case from its files and compares logits; runs under transformers 4 and 5."""
 
 import sys
 from pathlib import Path
@@ -17,9 +17,13 @@ def main() -> None:
         folder = path.parent
         if version < 5 and folder.name.endswith("_v5"):
             continue  # words that transformers 4 does not know
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager"
+        )
         golden = load_file(path)
-        error = max(distance(logits_of(model, golden[f"ids.{i}"]), golden[f"logits.{i}"]) for i in range(3))
+        error = max(
+            distance(logits_of(model, golden[f"ids.{i}"]), golden[f"logits.{i}"]) for i in range(3)
+        )
         print(f"{folder.name:18} {error:.1e}{'  DIFFERS' if error > 1e-5 else ''}")
         worst = max(worst, error)
     if worst > 1e-5:

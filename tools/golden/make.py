@@ -1,4 +1,4 @@
-"""Makes tests/data/golden: tiny random models and what Hugging Face computes with them (README.md)."""
+"""Makes tests/data/golden: tiny random models and what Hugging Face makes of them (README.md)."""
 
 import copy
 import json
@@ -111,7 +111,10 @@ def check_window(model, ids: torch.Tensor) -> None:
     hidden = (behind < 0) | (behind >= window)
     mask = torch.zeros(n, n).masked_fill(hidden, torch.finfo(torch.float32).min)
     plain = with_config(model, {"sliding_window": None})
-    if distance(logits_of(plain, ids, attention_mask=mask[None, None]), logits_of(model, ids)) > 1e-6:
+    if (
+        distance(logits_of(plain, ids, attention_mask=mask[None, None]), logits_of(model, ids))
+        > 1e-6
+    ):
         raise SystemExit("HF's sliding window is not the one that this project implements")
 
 
@@ -142,7 +145,9 @@ def write_model(case: Case, model, folder: Path) -> None:
     saved = round_weights(copy.deepcopy(model), getattr(torch, case.dtype))
     saved.config.dtype = case.dtype
     size = sum(p.numel() * p.element_size() for p in saved.parameters())
-    saved.save_pretrained(folder, max_shard_size=size * 5 // 4 // case.shards if case.shards > 1 else "1GB")
+    saved.save_pretrained(
+        folder, max_shard_size=size * 5 // 4 // case.shards if case.shards > 1 else "1GB"
+    )
     if case.weights_of:
         link(folder / "model.safetensors", case.weights_of)
     path = folder / "config.json"
@@ -207,7 +212,10 @@ def make(case: Case, out: Path, seed: int, models: dict) -> None:
         return
     meta = write_goldens(case, model, folder, seed)
     (folder / "golden.json").write_text(json.dumps(meta, indent=2) + "\n")
-    print(f"{case.name:18} float32 error {meta['hf_float32_error']:.1e}  bf16 KL {meta['hf_bfloat16_mean_kl']:.1e}")
+    print(
+        f"{case.name:18} float32 error {meta['hf_float32_error']:.1e}"
+        f"  bf16 KL {meta['hf_bfloat16_mean_kl']:.1e}"
+    )
 
 
 def write_wide(out: Path) -> None:

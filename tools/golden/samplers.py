@@ -1,4 +1,4 @@
-"""Writes the exact distributions that transformers' own logits processors leave, for sampler tests."""
+"""Writes the exact distributions that transformers' own logits processors leave."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,9 @@ def is_near_a_threshold(settings: dict, logits: torch.Tensor, previous: list[int
 
 
 def write_samplers(path: Path) -> None:
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=VOCAB, n_embd=8, n_layer=1, n_head=1, n_positions=8))
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=VOCAB, n_embd=8, n_layer=1, n_head=1, n_positions=8)
+    )
     generator = torch.Generator().manual_seed(6)
     previous = torch.randint(0, VOCAB, (12,), generator=generator).tolist()
     vectors, cases = logit_vectors(), []
