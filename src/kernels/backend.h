@@ -1,11 +1,11 @@
 // The operations of one device. Layers call these and nothing else; adding a device means
 // implementing this class in one folder.
 //
-// Every operation keeps promise 1: an output element is computed by one fixed sequence of operations
-// that depends on the model alone, never on how many rows there are, which thread runs or how the
-// work is cut. On the CPU the sequence is, for every instruction set but AMX, that of the reference
-// backend: sums over K are one chain of fused multiply-adds in ascending order, so reference,
-// AVX2 and AVX-512 agree bit for bit and the tests compare with memcmp.
+// Every operation keeps promise 1: an output element is computed by one fixed sequence of
+// operations that depends on the model alone, never on how many rows there are, which thread runs
+// or how the work is cut. On the CPU the sequence is, for every instruction set but AMX, that of
+// the reference backend: sums over K are one chain of fused multiply-adds in ascending order, so
+// reference, AVX2 and AVX-512 agree bit for bit and the tests compare with memcmp.
 //
 // Activations are float32, row-major; "rows" are tokens. Pointers are to the device's memory. The
 // argument structs are checked once, in kernels/ops.h, before a backend is called.
@@ -95,11 +95,11 @@ struct AttentionArgs {
   std::int64_t ldq = 0;
   float* out = nullptr;  ///< [rows, ldo]
   std::int64_t ldo = 0;
-  std::int64_t heads = 0;                     ///< query heads of this rank
-  std::span<const std::int32_t> kv_head_of;   ///< [heads] index of each one's K/V head in the cache
-  KvCacheView cache;                          ///< the step's own keys are written already
-  float scale = 1.0f;                         ///< multiplies q before the dot products
-  std::int64_t window = 0;                    ///< sees the last `window` positions; 0: all
+  std::int64_t heads = 0;                    ///< query heads of this rank
+  std::span<const std::int32_t> kv_head_of;  ///< [heads] index of each one's K/V head in the cache
+  KvCacheView cache;                         ///< the step's own keys are written already
+  float scale = 1.0f;                        ///< multiplies q before the dot products
+  std::int64_t window = 0;                   ///< sees the last `window` positions; 0: all
   std::span<const SequenceSpan> sequences;
 };
 
@@ -165,8 +165,8 @@ class Backend {
   // Matrix products and look-ups.
 
   virtual void linear(ThreadPool& threads, const LinearArgs& args) const = 0;
-  /// out[i] = row (ids[i] - vocab.begin) of the packed table, or zeros where ids[i] is outside `vocab`.
-  /// out is [ids.size(), k]. Zeros are always +0, so that a sum over ranks is exact.
+  /// out[i] = row (ids[i] - vocab.begin) of the packed table, or zeros where ids[i] is outside
+  /// `vocab`. out is [ids.size(), k]. Zeros are always +0, so that a sum over ranks is exact.
   virtual void embedding(ThreadPool& threads, std::span<const std::int32_t> ids, Range vocab,
                          const MatrixShape& shape, const std::byte* table, float* out) const = 0;
 
@@ -198,8 +198,8 @@ class Backend {
   // Over the vocabulary.
 
   /// Largest of each row of logits [rows, ld], over cols columns.
-  virtual void argmax(ThreadPool& threads, const float* logits, std::int64_t rows, std::int64_t cols,
-                      std::int64_t ld, Top* out) const = 0;
+  virtual void argmax(ThreadPool& threads, const float* logits, std::int64_t rows,
+                      std::int64_t cols, std::int64_t ld, Top* out) const = 0;
   /// Per row and per block of `block` columns (the last may be short): out[rows, blocks].
   virtual void exp_sums(ThreadPool& threads, const float* logits, std::int64_t rows,
                         std::int64_t cols, std::int64_t ld, std::int64_t block,

@@ -13,8 +13,8 @@ namespace trireme {
 /// Names of the backends that this machine can run, best last: e.g. reference, avx2, avx512, amx.
 std::vector<std::string> available_backends();
 
-/// The backend called `name`. "" or "auto": TRIREME_ISA from the environment if set, else the best that
-/// this machine can run. Throws Error(usage) naming the available ones.
+/// The backend called `name`. "" or "auto": TRIREME_ISA from the environment if set, else the best
+/// that this machine can run. Throws Error(usage) naming the available ones.
 std::unique_ptr<Backend> make_backend(std::string_view name);
 
 }  // namespace trireme

@@ -1,0 +1,116 @@
+// Attention by online softmax over blocks of 32 keys at absolute positions (Milakov and Gimelshein,
+// arXiv 1805.02867), one query and head at a time.
+#include <limits>
+#include <vector>
+
+#include "kernels/reference/reference_backend.h"
+#include "kernels/reference/scalar.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::int64_t block_tokens = KvCacheView::block_tokens;
+
+float cache_value(const std::byte* data, DType dtype, std::int64_t index) {
+  if (dtype == DType::f32) return reinterpret_cast<const float*>(data)[index];
+  const std::uint16_t bits = reinterpret_cast<const std::uint16_t*>(data)[index];
+  return dtype == DType::bf16 ? bf16_to_f32(bits) : f16_to_f32(bits);
+}
+
+/// One query of one head on its way through the blocks.
+class Query {
+ public:
+  Query(const AttentionArgs& args, const float* q) : args_(args) {
+    for (std::int64_t d = 0; d < args.cache.head_dim; ++d) q_.push_back(q[d] * args.scale);
+    o_.resize(q_.size());
+  }
+
+  /// Takes in one block: `offset` is its K/V head's first element, keys [begin, end) are visible.
+  void attend(std::int64_t offset, std::int64_t begin, std::int64_t end) {
+    float p[block_tokens] = {};
+    float max = max_;
+    for (std::int64_t j = begin; j < end; ++j) {
+      p[j] = score(offset, j);
+      max = reference::larger(p[j], max);
+    }
+    // Where every score so far is -inf nothing may turn into inf - inf.
+    const float base = max == lowest ? 0.0f : max;
+    const float correction = reference::exp_of(max_ - base);
+    for (std::int64_t j = begin; j < end; ++j) p[j] = reference::exp_of(p[j] - base);
+    sum_ = sum_ * correction + block_sum(p);
+    for (std::int64_t d = 0; d < args_.cache.head_dim; ++d) {
+      float& o = o_[static_cast<std::size_t>(d)];
+      o *= correction;
+      for (std::int64_t j = begin; j < end; ++j) o = std::fma(p[j], value(offset, j, d), o);
+    }
+    max_ = max;
+  }
+
+  void store(float* out) const {
+    for (const float o : o_) *out++ = o / sum_;
+  }
+
+ private:
+  static constexpr float lowest = -std::numeric_limits<float>::infinity();
+
+  float score(std::int64_t offset, std::int64_t key) const {
+    float sum = 0.0f;
+    for (std::int64_t d = 0; d < args_.cache.head_dim; ++d) {
+      const float k =
+          cache_value(args_.cache.k, args_.cache.dtype, offset + d * block_tokens + key);
+      sum = std::fma(q_[static_cast<std::size_t>(d)], k, sum);
+    }
+    return sum;
+  }
+
+  float value(std::int64_t offset, std::int64_t key, std::int64_t d) const {
+    return cache_value(args_.cache.v, args_.cache.dtype,
+                       offset + key * args_.cache.head_stride() + d);
+  }
+
+  /// Keys j and j + 16, then the lanes' tree.
+  static float block_sum(const float* p) {
+    reference::Lanes lanes;
+    for (int i = 0; i < reference::Lanes::count; ++i) {
+      lanes.lane[i] = p[i] + p[i + reference::Lanes::count];
+    }
+    return lanes.sum();
+  }
+
+  const AttentionArgs& args_;
+  std::vector<float> q_;
+  std::vector<float> o_;
+  float max_ = lowest;
+  float sum_ = 0.0f;
+};
+
+void attend_row(const AttentionArgs& args, const SequenceSpan& sequence, std::int64_t row,
+                std::int64_t head) {
+  const std::int64_t column = head * args.cache.head_dim;
+  const std::int64_t last = sequence.position_begin + row;
+  const std::int64_t first =
+      args.window == 0 ? 0 : std::max<std::int64_t>(0, last - args.window + 1);
+  const std::int64_t head_offset =
+      args.kv_head_of[static_cast<std::size_t>(head)] * args.cache.head_stride() * block_tokens;
+  Query query(args, args.q + (sequence.row_begin + row) * args.ldq + column);
+  for (std::int64_t block = first / block_tokens; block <= last / block_tokens; ++block) {
+    const std::int64_t origin = block * block_tokens;
+    query.attend(sequence.block_table[block] * args.cache.block_elements() + head_offset,
+                 std::max(first - origin, std::int64_t{0}),
+                 std::min(last + 1 - origin, block_tokens));
+  }
+  query.store(args.out + (sequence.row_begin + row) * args.ldo + column);
+}
+
+}  // namespace
+
+void ReferenceBackend::attention(ThreadPool& threads, const AttentionArgs& args) const {
+  for (const SequenceSpan& sequence : args.sequences) {
+    threads.parallel_for(sequence.rows * args.heads, [&](std::int64_t part) {
+      attend_row(args, sequence, part / args.heads, part % args.heads);
+    });
+  }
+}
+
+}  // namespace trireme

@@ -1,0 +1,55 @@
+#include "kernels/registry.h"
+
+#include <cstdlib>
+
+#include "core/error.h"
+#include "kernels/reference/reference_backend.h"
+
+namespace trireme {
+
+namespace {
+
+/// One line per backend, slowest first.
+struct Entry {
+  const char* name;
+  bool (*available)();
+  std::unique_ptr<Backend> (*make)();
+};
+
+constexpr Entry entries[] = {
+    {"reference", [] { return true; },
+     []() -> std::unique_ptr<Backend> { return std::make_unique<ReferenceBackend>(); }},
+};
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> available_backends() {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries) {
+    if (entry.available()) names.emplace_back(entry.name);
+  }
+  return names;
+}
+
+std::unique_ptr<Backend> make_backend(std::string_view name) {
+  const char* forced = std::getenv("TRIREME_ISA");
+  const bool automatic = name.empty() || name == "auto";
+  if (automatic && forced != nullptr && *forced != '\0') name = forced;
+  if (name.empty() || name == "auto") {
+    const std::string best = available_backends().back();
+    return make_backend(best);
+  }
+  for (const Entry& entry : entries) {
+    if (name == entry.name && entry.available()) return entry.make();
+  }
+  fail(ErrorKind::usage, "there is no instruction set '{}' on this machine; it has: {}", name,
+       joined(available_backends()));
+}
+
+}  // namespace trireme
