@@ -1,5 +1,6 @@
 #include "models/rope.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>

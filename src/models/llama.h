@@ -1,0 +1,46 @@
+// Llama and the families that share its layer (Mistral, Qwen2): they differ in data only, namely which
+// biases exist, the attention window and the names of defaults.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "models/model.h"
+#include "models/rope.h"
+
+namespace trireme {
+
+struct LlamaConfig {
+  float rms_norm_eps = 1e-6f;
+  bool qkv_bias = false;
+  bool o_bias = false;
+  bool mlp_bias = false;
+  bool qk_norm = false;  ///< Qwen3: its own layer
+  bool tie_word_embeddings = false;
+  RopeConfig rope;
+};
+
+/// Llama's decoder; families derive from it to build another layer.
+class LlamaModel : public Model {
+ public:
+  LlamaModel(ModelSpec spec, LlamaConfig config);
+
+  void prepare(std::int64_t max_positions) override;
+  std::unique_ptr<Block> build(const LayerBuilder& builder, std::int64_t block,
+                               std::int64_t cache_layer) const override;
+
+ protected:
+  virtual std::unique_ptr<Block> build_layer(const LayerBuilder& builder,
+                                             std::int64_t cache_layer) const;
+  Attention::Config attention_config(std::int64_t cache_layer) const;
+
+  LlamaConfig config_;
+  RotaryTables rotary_;
+};
+
+/// Reads what all these families spell alike. `spec` gets its sizes, blocks and cuts from
+/// finish_llama_spec, once the family has set what is its own.
+void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, LlamaConfig& llama);
+void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama);
+
+}  // namespace trireme

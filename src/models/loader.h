@@ -1,0 +1,24 @@
+// Fills a rank's parameters from a checkpoint: reads only the slices this rank keeps, converts them to
+// the dtype computed in, and packs them for the backend.
+#pragma once
+
+#include <functional>
+
+#include "layers/parameter_store.h"
+#include "weights/tensor_source.h"
+
+namespace trireme {
+
+/// Tensors a model needs that are missing from `source` or have another shape than config.json says:
+/// throws Error(input) naming the file, the tensor, both shapes.
+void check_checkpoint(const ModelSpec& model, const TensorSource& source);
+
+/// Fills every entry of `store`, which has been placed. `progress` hears of each finished entry
+/// (from one thread at a time).
+void load_parameters(ParameterStore& store, const TensorSource& source, ThreadPool& threads,
+                     const std::function<void()>& progress = {});
+
+/// The tensors of `model` for a dummy source: normal weights, norms around one.
+std::vector<DummyTensor> dummy_tensors(const ModelSpec& model);
+
+}  // namespace trireme

@@ -1,0 +1,15 @@
+// Mistral (MistralForCausalLM): Llama's layer, seeing only the last `sliding_window` positions.
+#include "models/families.h"
+#include "models/llama.h"
+
+namespace trireme {
+
+std::unique_ptr<Model> make_mistral(const HfConfig& config, DType dtype) {
+  ModelSpec spec{.architecture = "MistralForCausalLM"};
+  LlamaConfig llama;
+  read_llama_sizes(config, dtype, spec, llama);
+  spec.sliding_window = config.size_or("sliding_window", 0);
+  return std::make_unique<LlamaModel>(std::move(spec), std::move(llama));
+}
+
+}  // namespace trireme

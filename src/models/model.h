@@ -1,0 +1,38 @@
+// What a model family provides: the model as data, and how to build any block of it for one rank.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "layers/layers.h"
+#include "models/hf_config.h"
+
+namespace trireme {
+
+/// A piece of a model that passes the hidden state on.
+class Block {
+ public:
+  virtual ~Block() = default;
+  /// embed: (ignored) -> [tokens, hidden]; layer: [tokens, hidden] -> the same, in place;
+  /// head: [rows, hidden] -> logits [rows, vocab_local].
+  virtual Tensor forward(Forward& forward, Tensor x) const = 0;
+};
+
+/// One checkpoint's model, as its config.json describes it.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  const ModelSpec& spec() const { return spec_; }
+  /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
+  /// once, before build().
+  virtual void prepare(std::int64_t max_positions) { (void)max_positions; }
+  /// Builds spec().blocks[block]; a layer keeps its keys and values in Forward::caches[cache_layer].
+  virtual std::unique_ptr<Block> build(const LayerBuilder& builder, std::int64_t block,
+                                       std::int64_t cache_layer) const = 0;
+
+ protected:
+  ModelSpec spec_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,18 @@
+// Qwen2 and Qwen2.5 (Qwen2ForCausalLM): Llama's layer with biases on q, k and v.
+#include "models/families.h"
+#include "models/llama.h"
+
+namespace trireme {
+
+std::unique_ptr<Model> make_qwen2(const HfConfig& config, DType dtype) {
+  ModelSpec spec{.architecture = "Qwen2ForCausalLM"};
+  LlamaConfig llama;
+  read_llama_sizes(config, dtype, spec, llama);
+  llama.qkv_bias = true;
+  if (config.boolean_or("use_sliding_window", false)) {
+    config.reject("use_sliding_window", "false (windows on some layers only are not supported)");
+  }
+  return std::make_unique<LlamaModel>(std::move(spec), std::move(llama));
+}
+
+}  // namespace trireme

@@ -1,0 +1,93 @@
+// Qwen3 (Qwen3ForCausalLM): each query and key head is normalised before it is rotated.
+#include "models/families.h"
+#include "models/llama.h"
+
+namespace trireme {
+
+namespace {
+
+class Qwen3Layer : public Block {
+ public:
+  Qwen3Layer(const LayerBuilder& b, const LlamaConfig& config, const Attention::Config& attention,
+             const RotaryTables& rotary)
+      : input_layernorm_(b, "input_layernorm.weight", config.rms_norm_eps),
+        qkv_proj_(b, {"q_proj.weight", "k_proj.weight", "v_proj.weight"},
+                  {"q_proj.bias", "k_proj.bias", "v_proj.bias"}),
+        q_norm_(b, "q_norm.weight", config.rms_norm_eps),
+        k_norm_(b, "k_norm.weight", config.rms_norm_eps),
+        attention_(b.model, b.shard, attention),
+        o_proj_(b, "o_proj.weight", "o_proj.bias"),
+        post_attention_layernorm_(b, "post_attention_layernorm.weight", config.rms_norm_eps),
+        gate_up_proj_(b, {"gate_proj.weight", "up_proj.weight"}),
+        down_proj_(b, "down_proj.weight"),
+        rotary_(rotary) {}
+
+  Tensor forward(Forward& f, Tensor x) const override {
+    attend(f, x);
+    mlp(f, x);
+    return x;  // [tokens, hidden]
+  }
+
+ private:
+  void attend(Forward& f, Tensor x) const {
+    const Workspace::Scope scope(f.scratch);
+    const QkvColumns& columns = attention_.columns();
+    Tensor h = input_layernorm_(f, x);
+    Tensor qkv = qkv_proj_(f, h);  // [tokens, (heads + 2 kv_heads)_local * head_dim]
+    q_norm_.heads_in_place(f, qkv, 0, columns.heads);
+    k_norm_.heads_in_place(f, qkv, columns.k(), columns.kv_heads);
+    attention_.rotate(f, qkv, rotary_);
+    h = attention_(f, qkv);  // [tokens, heads_local * head_dim]
+    h = o_proj_(f, h);       // [tokens, hidden]
+    add(f, x, h);
+  }
+
+  void mlp(Forward& f, Tensor x) const {
+    const Workspace::Scope scope(f.scratch);
+    Tensor h = post_attention_layernorm_(f, x);
+    h = gate_up_proj_(f, h);  // [tokens, 2 * intermediate_local]
+    h = silu_and_mul(f, h);   // [tokens, intermediate_local]
+    h = down_proj_(f, h);     // [tokens, hidden]
+    add(f, x, h);
+  }
+
+  RMSNorm input_layernorm_;
+  ColumnParallelLinear qkv_proj_;
+  RMSNorm q_norm_;
+  RMSNorm k_norm_;
+  Attention attention_;
+  RowParallelLinear o_proj_;
+  RMSNorm post_attention_layernorm_;
+  ColumnParallelLinear gate_up_proj_;
+  RowParallelLinear down_proj_;
+  const RotaryTables& rotary_;
+};
+
+class Qwen3Model : public LlamaModel {
+ public:
+  using LlamaModel::LlamaModel;
+
+ private:
+  std::unique_ptr<Block> build_layer(const LayerBuilder& builder,
+                                     std::int64_t cache_layer) const override {
+    return std::make_unique<Qwen3Layer>(builder, config_, attention_config(cache_layer), rotary_);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_qwen3(const HfConfig& config, DType dtype) {
+  ModelSpec spec{.architecture = "Qwen3ForCausalLM"};
+  LlamaConfig llama;
+  read_llama_sizes(config, dtype, spec, llama);
+  if (!config.has("head_dim")) spec.head_dim = 128;  // Qwen3's own default, not hidden / heads
+  llama.rope = read_rope(config, spec.head_dim, spec.max_positions);
+  llama.qkv_bias = llama.o_bias = config.boolean_or("attention_bias", false);
+  llama.qk_norm = true;
+  if (config.boolean_or("use_sliding_window", false)) {
+    config.reject("use_sliding_window", "false (windows on some layers only are not supported)");
+  }
+  return std::make_unique<Qwen3Model>(std::move(spec), std::move(llama));
+}
+
+}  // namespace trireme
