@@ -1,0 +1,144 @@
+#include "weights/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+/// What to blame when a system call on a file failed.
+ErrorKind kind_of_errno(int error) {
+  return error == ENOENT || error == ENOTDIR ? ErrorKind::input : ErrorKind::resource;
+}
+
+/// Makes a rename durable. Some file systems cannot sync a directory; then the data at least is.
+void sync_directory(const std::filesystem::path& directory) {
+  const int fd =
+      open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);
+  close(fd);
+}
+
+}  // namespace
+
+InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()) {
+  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd_ < 0) fail(kind_of_errno(errno), "{}: cannot open: {}", name_, std::strerror(errno));
+  struct stat status {};
+  if (fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(fd_);
+    fail(ErrorKind::input, "{}: not a regular file", name_);
+  }
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : name_(std::move(other.name_)), fd_(other.fd_), size_(other.size_) {
+  other.fd_ = -1;
+}
+
+InputFile::~InputFile() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void InputFile::read(std::uint64_t offset, std::byte* out, std::size_t bytes) const {
+  std::size_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = pread(fd_, out + done, bytes - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      fail(ErrorKind::resource, "{}: cannot read {} bytes at offset {}: {}", name_, bytes, offset,
+           std::strerror(errno));
+    }
+    if (got == 0) {
+      fail(ErrorKind::input,
+           "{}: the file ends at byte {}, but {} bytes at offset {} are needed: it was cut short "
+           "since it was opened ({} bytes then); download it again",
+           name_, offset + done, bytes, offset, size_);
+    }
+    done += static_cast<std::size_t>(got);
+  }
+}
+
+void InputFile::will_read(std::uint64_t offset, std::uint64_t bytes) const {
+  posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+}
+
+AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
+  std::error_code error;
+  const auto status = std::filesystem::status(target, error);
+  const bool replace = !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
+  if (replace) {
+    temporary_ = target;
+    temporary_ += fmt::format(".{}.partial", getpid());
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  } else {
+    fd_ = open(target.c_str(), O_WRONLY | O_CLOEXEC);
+  }
+  if (fd_ < 0) {
+    temporary_.clear();
+    fail_with_errno("cannot create");
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) close(fd_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail_with_errno(const char* action) const {
+  const int error = errno;
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+    fail(ErrorKind::resource,
+         "{}: {}: {} (after {} bytes); free some space or choose another place", target_.string(),
+         action, std::strerror(error), written_);
+  }
+  fail(kind_of_errno(error), "{}: {}: {}", target_.string(), action, std::strerror(error));
+}
+
+void AtomicFile::write(const std::byte* data, std::size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t put = ::write(fd_, data, bytes);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) fail_with_errno("cannot write");
+    data += put;
+    bytes -= static_cast<std::size_t>(put);
+    written_ += static_cast<std::uint64_t>(put);
+  }
+}
+
+void AtomicFile::commit() {
+  if (!temporary_.empty()) {
+    if (fsync(fd_) != 0) fail_with_errno("cannot write");
+    if (rename(temporary_.c_str(), target_.c_str()) != 0) fail_with_errno("cannot create");
+    temporary_.clear();
+    sync_directory(target_.parent_path());
+  }
+  const int closed = close(fd_);
+  fd_ = -1;
+  if (closed != 0) fail_with_errno("cannot write");
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t limit = 200;
+  std::string out;
+  for (const char c : text.substr(0, limit)) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return text.size() > limit ? out + "..." : out;
+}
+
+}  // namespace trireme

@@ -1,0 +1,171 @@
+// From what a user types after --model to a directory: a path, or a repository in the local
+// Hugging Face cache (layout: models--org--name/refs/main holds a commit, snapshots/<commit>/ the
+// files).
+#include <cstdlib>
+#include <fstream>
+
+#include "core/error.h"
+#include "weights/file.h"
+#include "weights/tensor_source.h"
+
+namespace trireme {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
+fs::path home() {
+  const char* home = environment("HOME");
+  return home != nullptr ? home : "/nonexistent";
+}
+
+/// "~" and "~/x" as the Hugging Face libraries expand them.
+fs::path expanded(std::string_view path) {
+  if (path == "~") return home();
+  return path.starts_with("~/") ? home() / path.substr(2) : fs::path(path);
+}
+
+/// The hub cache, by the rules of huggingface_hub: the first variable that is set decides.
+fs::path hub_cache() {
+  for (const char* variable : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
+    if (const char* value = environment(variable)) return expanded(value);
+  }
+  if (const char* value = environment("HF_HOME")) return expanded(value) / "hub";
+  if (const char* value = environment("XDG_CACHE_HOME")) return expanded(value) / "huggingface/hub";
+  return home() / ".cache/huggingface/hub";
+}
+
+bool there_is(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+/// "org/name" or "name", of letters, digits, '-', '_' and '.', without "..".
+bool is_repository_name(std::string_view model) {
+  std::size_t slashes = 0;
+  for (const char c : model) {
+    if (c == '/') ++slashes;
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '/';
+    if (!plain) return false;
+  }
+  return slashes <= 1 && !model.empty() && model.front() != '/' && model.back() != '/' &&
+         model.front() != '.' && model.find("..") == std::string_view::npos;
+}
+
+/// Branches may contain slashes ("refs/pr/1"), but must stay inside the cache.
+bool is_revision(std::string_view revision) {
+  const fs::path path(revision);
+  if (revision.empty() || path.is_absolute()) return false;
+  for (const fs::path& part : path) {
+    if (part == ".." || part == "." || part.empty()) return false;
+  }
+  return revision.find('\0') == std::string_view::npos;
+}
+
+fs::path repository_directory(const fs::path& cache, std::string_view model) {
+  std::string name = "models--";
+  for (const char c : model) name += c == '/' ? std::string("--") : std::string(1, c);
+  return cache / name;
+}
+
+std::string names_in(const fs::path& directory) {
+  std::string names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    names += (names.empty() ? "" : ", ") + entry.path().filename().string();
+  }
+  return names.empty() ? "none" : names;
+}
+
+/// The commit that refs/<revision> holds, or nothing.
+std::string commit_of(const fs::path& repository, std::string_view revision) {
+  std::ifstream file(repository / "refs" / revision);
+  std::string commit;
+  file >> commit;
+  return is_repository_name(commit) && commit.find('/') == std::string::npos ? commit : "";
+}
+
+fs::path find_snapshot(const fs::path& repository, std::string_view model,
+                       std::string_view revision) {
+  if (!is_revision(revision)) {
+    fail(ErrorKind::usage, "--revision {}: not the name of a branch or commit",
+         printable(revision));
+  }
+  const fs::path snapshots = repository / "snapshots";
+  const std::string commit = commit_of(repository, revision);
+  for (const fs::path& snapshot : {snapshots / commit, snapshots / revision}) {
+    if (snapshot != snapshots / "" && there_is(snapshot / "config.json")) return snapshot;
+  }
+  if (!commit.empty() && is_folder(snapshots / commit)) {
+    fail(ErrorKind::input,
+         "{}: the download of {} is incomplete, it has no config.json; run: hf download {}",
+         (snapshots / commit).string(), model, model);
+  }
+  fail(ErrorKind::input,
+       "{}: the cache has no revision {} of {} (commits there: {}); run: hf download {} --revision "
+       "{}",
+       repository.string(), revision, model, names_in(snapshots), model, revision);
+}
+
+/// A directory without config.json: what did the user mean?
+[[noreturn]] void fail_without_config(const fs::path& directory) {
+  const std::string where = directory.string();
+  if (is_folder(directory / "snapshots")) {
+    fail(ErrorKind::input,
+         "{}: this is a repository of the Hugging Face cache, not a model directory; give one of "
+         "its "
+         "snapshots ({}) or --model org/name",
+         where, names_in(directory / "snapshots"));
+  }
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    if (there_is(entry.path() / "config.json")) {
+      fail(ErrorKind::input, "{}: no config.json here, but {} has one; did you mean that?", where,
+           entry.path().string());
+    }
+  }
+  fail(ErrorKind::input,
+       "{}: no config.json in this directory; a model directory holds config.json, safetensors "
+       "files "
+       "and a tokenizer, as save_pretrained() writes them",
+       where);
+}
+
+}  // namespace
+
+fs::path find_model(std::string_view model, std::string_view revision) {
+  if (model.empty()) fail(ErrorKind::usage, "--model is empty: give a directory or org/name");
+  const fs::path path = expanded(model);
+  if (is_folder(path)) {
+    if (there_is(path / "config.json")) return path;
+    fail_without_config(path);
+  }
+  if (there_is(path)) {
+    const fs::path parent = path.parent_path().empty() ? "." : path.parent_path();
+    fail(ErrorKind::input, "{}: this is a file; give the model's directory ({})", path.string(),
+         parent.string());
+  }
+  const fs::path cache = hub_cache();
+  if (is_repository_name(model)) {
+    const fs::path repository = repository_directory(cache, model);
+    if (is_folder(repository)) return find_snapshot(repository, model, revision);
+    fail(ErrorKind::input,
+         "{}: no such directory, and not in the Hugging Face cache either ({}); check the path, or "
+         "run: hf download {}",
+         model, repository.string(), model);
+  }
+  fail(ErrorKind::input, "{}: no such directory", printable(model));
+}
+
+}  // namespace trireme

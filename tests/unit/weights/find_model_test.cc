@@ -1,0 +1,124 @@
+// Paths and names of the Hugging Face cache, right, nearly right and wrong.
+#include <cstdlib>
+
+#include "scratch.h"
+#include "weights/tensor_source.h"
+
+namespace trireme {
+namespace {
+
+/// Clears the variables that decide where the cache is, and puts them back.
+class FindModel : public testing::Test {
+ protected:
+  static constexpr const char* variables[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME",
+                                              "XDG_CACHE_HOME", "HOME"};
+  void SetUp() override {
+    for (const char* variable : variables) {
+      const char* value = std::getenv(variable);
+      saved_.push_back(value == nullptr ? "" : value);
+      unsetenv(variable);
+    }
+  }
+  void TearDown() override {
+    for (std::size_t i = 0; i < saved_.size(); ++i) {
+      if (saved_[i].empty()) {
+        unsetenv(variables[i]);
+      } else {
+        setenv(variables[i], saved_[i].c_str(), 1);
+      }
+    }
+  }
+
+  /// A repository of the cache at `cache`, with one snapshot.
+  std::filesystem::path add_repository(const std::string& cache, const std::string& folder) {
+    scratch_.write(cache + "/" + folder + "/refs/main", "0123abcd");
+    scratch_.write(cache + "/" + folder + "/snapshots/0123abcd/config.json", "{}");
+    return scratch_.path() / cache / folder / "snapshots/0123abcd";
+  }
+
+  void set(const char* variable, const std::string& folder) {
+    setenv(variable, (scratch_.path() / folder).c_str(), 1);
+  }
+
+  static void expect_message(ErrorKind kind, const std::string& model, const char* revision,
+                             std::initializer_list<std::string> parts) {
+    const std::string message = message_of(kind, [&] { find_model(model, revision); });
+    for (const std::string& part : parts) {
+      EXPECT_NE(message.find(part), std::string::npos) << message << "\nlacks: " << part;
+    }
+  }
+
+  Scratch scratch_;
+  std::vector<std::string> saved_;
+};
+
+TEST_F(FindModel, TakesADirectory) {
+  scratch_.write("m/config.json", "{}");
+  EXPECT_EQ(find_model((scratch_.path() / "m").string()), scratch_.path() / "m");
+  set("HOME", "");
+  EXPECT_EQ(find_model("~/m"), scratch_.path() / "m");
+}
+
+TEST_F(FindModel, LooksInTheCacheThatTheVariablesName) {
+  const std::pair<const char*, std::string> places[] = {{"HOME", ".cache/huggingface/hub"},
+                                                        {"XDG_CACHE_HOME", "huggingface/hub"},
+                                                        {"HF_HOME", "hub"},
+                                                        {"HUGGINGFACE_HUB_CACHE", "."},
+                                                        {"HF_HUB_CACHE", "."}};
+  for (const auto& [variable, inside] : places) {  // each wins over those before it
+    SCOPED_TRACE(variable);
+    const auto snapshot = add_repository(std::string(variable) + "/" + inside, "models--org--name");
+    set(variable, variable);
+    EXPECT_TRUE(std::filesystem::equivalent(find_model("org/name"), snapshot));
+  }
+}
+
+TEST_F(FindModel, KnowsRevisionsAndNamesWithoutOrganisation) {
+  set("HF_HUB_CACHE", "hub");
+  const auto main = add_repository("hub", "models--gpt2");
+  scratch_.write("hub/models--gpt2/refs/refs/pr/1", "beef\n");
+  scratch_.write("hub/models--gpt2/snapshots/beef/config.json", "{}");
+  EXPECT_EQ(find_model("gpt2"), main);
+  EXPECT_EQ(find_model("gpt2", "0123abcd"), main);
+  EXPECT_EQ(find_model("gpt2", "refs/pr/1").filename(), "beef");
+}
+
+TEST_F(FindModel, SaysWhereItLooked) {
+  set("HF_HUB_CACHE", "hub");
+  expect_message(ErrorKind::input, "org/name", "main",
+                 {"org/name: no such directory",
+                  (scratch_.path() / "hub/models--org--name").string(), "hf download org/name"});
+  expect_message(ErrorKind::input, "/no/such/place", "main", {"/no/such/place: no such directory"});
+  expect_message(ErrorKind::input, "a/../b", "main", {"no such directory"});
+  expect_message(ErrorKind::usage, "", "main", {"--model"});
+}
+
+TEST_F(FindModel, RefusesRevisionsThatLeaveTheCache) {
+  set("HF_HUB_CACHE", "hub");
+  add_repository("hub", "models--gpt2");
+  scratch_.write("evil/config.json", "{}");
+  for (const char* revision : {"../../../evil", "/etc", "", "a/../../b"}) {
+    expect_message(ErrorKind::usage, "gpt2", revision, {"--revision"});
+  }
+  expect_message(ErrorKind::input, "gpt2", "v2", {"no revision v2", "0123abcd", "--revision v2"});
+  scratch_.write("hub/models--gpt2/refs/bad", "../../../evil");
+  expect_message(ErrorKind::input, "gpt2", "bad", {"no revision bad"});
+}
+
+TEST_F(FindModel, ExplainsNearMisses) {
+  set("HF_HUB_CACHE", "hub");
+  add_repository("hub", "models--gpt2");
+  const std::string hub = (scratch_.path() / "hub").string();
+  expect_message(ErrorKind::input, hub + "/models--gpt2", "main",
+                 {"repository of the", "0123abcd"});
+  expect_message(ErrorKind::input, hub + "/models--gpt2/snapshots", "main", {"did you mean"});
+  expect_message(ErrorKind::input, hub + "/models--gpt2/refs", "main", {"no config.json in"});
+  expect_message(ErrorKind::input, hub + "/models--gpt2/snapshots/0123abcd/config.json", "main",
+                 {"this is a file"});
+  scratch_.write("hub/models--x/refs/main", "77");
+  std::filesystem::create_directories(scratch_.path() / "hub/models--x/snapshots/77");
+  expect_message(ErrorKind::input, "x", "main", {"incomplete", "hf download x"});
+}
+
+}  // namespace
+}  // namespace trireme
