@@ -16,6 +16,8 @@ class Case:
     shards: int = 1
     spelling: str = "4.57"  # how config.json is written: "4.40", "4.57" or "5"
     edit_json: dict = field(default_factory=dict)  # put into config.json after it is written
+    drop_json: list[str] = field(default_factory=list)  # left out of it, as old files do
+    hub_names: bool = False  # tensor names and stray tensors of the GPT-2 checkpoint on the hub
     # The covered feature, taken away: config values to change, or parameters to neutralise.
     # The script fails unless each of them changes the logits clearly.
     without: list[dict] = field(default_factory=list)
@@ -64,9 +66,10 @@ def llama_cases() -> list[Case]:
             "Llama 2's multi-head attention, with attention_bias and mlp_bias",
             LlamaConfig(
                 **COMMON
-                | dict(num_key_value_heads=4, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-5)
+                | dict(num_key_value_heads=4, attention_bias=True, mlp_bias=True, rms_norm_eps=0.02)
             ),
             spelling="4.40",
+            without=[dict(rms_norm_eps=1e-6)],
             without_parameters=["q_proj.bias", "k_proj.bias", "v_proj.bias", "o_proj.bias"]
             + ["gate_proj.bias", "up_proj.bias", "down_proj.bias"],
         ),
@@ -89,7 +92,15 @@ def llama_cases() -> list[Case]:
             LlamaConfig(**COMMON, tie_word_embeddings=True),
             "bfloat16",
         ),
-        Case("llama_f16", "float16 checkpoint", LlamaConfig(**COMMON), "float16", spelling="4.40"),
+        Case(
+            "llama_f16",
+            "float16 checkpoint; a config.json as old as the family, with nothing that is default",
+            LlamaConfig(**COMMON),
+            "float16",
+            spelling="4.40",
+            drop_json=["head_dim", "attention_bias", "mlp_bias", "rope_theta", "rope_scaling"]
+            + ["tie_word_embeddings"],
+        ),
         Case(
             "llama_sharded",
             "three safetensors shards and an index",
@@ -164,10 +175,11 @@ def gpt2_cases() -> list[Case]:
                 **GPT2,
                 n_inner=40,
                 tie_word_embeddings=False,
+                layer_norm_epsilon=0.02,
                 scale_attn_by_inverse_layer_idx=True,
                 activation_function="gelu",
             ),
-            without=[dict(scale_attn_by_inverse_layer_idx=False)],
+            without=[dict(scale_attn_by_inverse_layer_idx=False), dict(layer_norm_epsilon=1e-5)],
         ),
     ]
 
@@ -212,6 +224,14 @@ def other_cases() -> list[Case]:
             weights_of="qwen3",
             spelling="5",
             respells="qwen3",
+        ),
+        Case(
+            "gpt2_hub",
+            "the names of the GPT-2 checkpoint on the hub: no prefix, masks stored as tensors",
+            GPT2Config(**GPT2),
+            weights_of="gpt2",
+            respells="gpt2",
+            hub_names=True,
         ),
     ]
 

@@ -141,6 +141,16 @@ def link(path: Path, other_case: str) -> None:
     path.symlink_to(Path("..") / other_case / path.name)
 
 
+def save_with_hub_names(model, path: Path) -> None:
+    """Writes a GPT-2 as openai-community/gpt2 is: the bare base model and its causal masks."""
+    tensors = dict(model.transformer.state_dict())
+    positions = model.config.n_positions
+    for layer in range(model.config.n_layer):
+        mask = torch.ones(positions, positions, dtype=torch.bool).tril()
+        tensors[f"h.{layer}.attn.bias"] = mask[None, None].clone()
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
 def write_model(case: Case, model, folder: Path) -> None:
     saved = round_weights(copy.deepcopy(model), getattr(torch, case.dtype))
     saved.config.dtype = case.dtype
@@ -148,10 +158,14 @@ def write_model(case: Case, model, folder: Path) -> None:
     saved.save_pretrained(
         folder, max_shard_size=size * 5 // 4 // case.shards if case.shards > 1 else "1GB"
     )
-    if case.weights_of:
+    if case.hub_names:
+        save_with_hub_names(saved, folder / "model.safetensors")
+    elif case.weights_of:
         link(folder / "model.safetensors", case.weights_of)
     path = folder / "config.json"
     config = respell(json.loads(path.read_text()), case.spelling, case.dtype) | case.edit_json
+    for key in case.drop_json:
+        del config[key]
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
