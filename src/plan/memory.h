@@ -1,0 +1,45 @@
+// How many bytes a rank needs, from the model spec alone: what `plan` prints, and what the runtime
+// allocates.
+#pragma once
+
+#include <cstdint>
+
+#include "core/model_spec.h"
+
+namespace trireme {
+
+/// What decides the sizes of caches and activations.
+struct MemoryLimits {
+  std::int64_t max_model_len = 0;   ///< longest sequence, tokens
+  std::int64_t max_sequences = 0;   ///< running at once, per replica
+  std::int64_t max_step_tokens = 0;  ///< rows of a micro-batch
+};
+
+struct RankMemory {
+  std::int64_t weights = 0;
+  std::int64_t kv_cache = 0;
+  std::int64_t activations = 0;
+  std::int64_t total() const { return weights + kv_cache + activations; }
+};
+
+/// Tokens of one KV block; the same number as KvCacheView::block_tokens.
+inline constexpr std::int64_t kv_block_tokens = 32;
+
+/// Rows of logits computed at a time: bounds the memory that a large vocabulary takes.
+inline constexpr std::int64_t logit_rows = 64;
+
+/// Bytes of the weights of `blocks` as packed for a CPU: 32-row panels, the columns of 16-bit
+/// weights padded to 32 within each virtual shard.
+std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks);
+
+/// Bytes that one KV block (K and V, all layers in `blocks`) takes on this rank.
+std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard, Range blocks);
+
+/// KV blocks that hold max_sequences sequences of max_model_len.
+std::int64_t kv_blocks_wanted(const MemoryLimits& limits);
+
+/// Most floats of activations in use at once on this rank.
+std::int64_t workspace_floats(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                              const MemoryLimits& limits);
+
+}  // namespace trireme

@@ -1,0 +1,64 @@
+#include "runtime/driver.h"
+
+#include <exception>
+
+#include "core/error.h"
+
+namespace trireme {
+
+Driver::Driver(Communicator& replica, const ParallelSizes& sizes, Stage& stage,
+               const SchedulerLimits& limits)
+    : replica_(replica), sizes_(sizes), stage_(stage), scheduler_(limits) {
+  TRIREME_ASSERT(replica.rank() == 0);
+}
+
+Driver::~Driver() {
+  if (failed_) return;
+  try {
+    const Message stop = encode(StepPlan{.stop = true});
+    for (int rank = 1; rank < replica_.size(); ++rank) replica_.send(rank, stop);
+  } catch (const Error&) {
+    // A rank is gone already; whoever started it has the news.
+  }
+}
+
+std::vector<SequenceEvent> Driver::step() {
+  failed_ = true;  // until this step has gone well
+  while (in_flight_ < sizes_.pp) {
+    const std::optional<StepPlan> plan = scheduler_.schedule();
+    if (!plan) break;
+    issue(*plan);
+  }
+  std::vector<SequenceEvent> events;
+  if (in_flight_ > 0) {
+    if (ready_.empty()) ready_.push_back(decode_result(replica_.receive(result_rank())));
+    events = scheduler_.complete(ready_.front());
+    ready_.pop_front();
+    --in_flight_;
+  }
+  failed_ = false;
+  return events;
+}
+
+void Driver::issue(const StepPlan& plan) {
+  const Message message = replica_.size() > 1 ? encode(plan) : Message{};
+  for (int rank = 1; rank < replica_.size(); ++rank) replica_.send(rank, message);
+  if (std::optional<StepResult> result = stage_.execute(plan)) {
+    ready_.push_back(std::move(*result));
+  }
+  ++in_flight_;
+  ++steps_;
+  computed_tokens_ += plan.rows();
+}
+
+void follow(Communicator& replica, const ParallelSizes& sizes, Stage& stage) {
+  for (;;) {
+    const StepPlan plan = decode_plan(replica.receive(0));
+    if (plan.stop) return;
+    const std::optional<StepResult> result = stage.execute(plan);
+    // With one stage the driver itself is the group's first rank and has the result already.
+    if (result && sizes.pp > 1) replica.send(0, encode(*result));
+  }
+}
+
+}  // namespace trireme

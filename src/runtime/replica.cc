@@ -1,0 +1,175 @@
+#include "runtime/replica.h"
+
+#include <fstream>
+#include <thread>
+
+#include "core/error.h"
+#include "kernels/registry.h"
+#include "models/loader.h"
+#include "models/registry.h"
+
+namespace trireme {
+
+namespace {
+
+DType resolve_dtype(const Options& options, const HfConfig& config, const TensorSource* source) {
+  if (options.dtype != "auto") {
+    const std::optional<DType> dtype = dtype_from_name(options.dtype);
+    if (!dtype || (*dtype != DType::f32 && *dtype != DType::bf16 && *dtype != DType::f16)) {
+      fail(ErrorKind::usage, "--dtype {}: expected auto, float32, bfloat16 or float16",
+           options.dtype);
+    }
+    return *dtype;
+  }
+  if (const std::optional<DType> dtype = config.dtype()) return *dtype;
+  if (source == nullptr) return DType::f32;
+  for (const TensorInfo* tensor : source->tensors()) {
+    if (tensor->dtype == DType::bf16 || tensor->dtype == DType::f16) return tensor->dtype;
+  }
+  return DType::f32;
+}
+
+int threads_for(const Options& options, int local_ranks) {
+  if (options.threads > 0) return options.threads;
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return std::max(1, cores / std::max(1, local_ranks));
+}
+
+MemoryLimits memory_limits(const Options& options, const ModelSpec& model) {
+  if (options.max_model_len > model.max_positions) {
+    fail(ErrorKind::usage, "--max-model-len {}: the model's context is {} tokens",
+         options.max_model_len, model.max_positions);
+  }
+  return {.max_model_len = options.max_model_len > 0 ? options.max_model_len : model.max_positions,
+          .max_sequences = std::max<std::int64_t>(1, options.max_sequences),
+          .max_step_tokens = std::max<std::int64_t>(1, options.max_step_tokens)};
+}
+
+}  // namespace
+
+ModelFiles open_model(const Options& options) {
+  const std::filesystem::path directory = find_model(options.model, options.revision);
+  HfConfig config = HfConfig::read(directory / "config.json");
+  const bool dummy = options.load_format == "dummy";
+  if (!dummy && options.load_format != "auto" && options.load_format != "safetensors") {
+    fail(ErrorKind::usage, "--load-format {}: expected auto, safetensors or dummy",
+         options.load_format);
+  }
+  std::unique_ptr<TensorSource> source = dummy ? nullptr : open_checkpoint(directory);
+  std::unique_ptr<Model> model =
+      make_model(config, resolve_dtype(options, config, source.get()));
+  if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
+  check_checkpoint(model->spec(), *source);
+  return {directory, std::move(config), std::move(source), std::move(model)};
+}
+
+void check_plan(const ModelSpec& model, const ParallelSizes& sizes) {
+  if (sizes.dp < 1 || sizes.tp < 1 || sizes.pp < 1) {
+    fail(ErrorKind::usage, "-dp {} -tp {} -pp {}: each must be at least 1", sizes.dp, sizes.tp,
+         sizes.pp);
+  }
+  if (sizes.tp > model.max_tensor_parallel()) {
+    fail(ErrorKind::usage,
+         "-tp {}: this model has {} virtual shards of attention heads, {} of the MLP and {} of the "
+         "vocabulary, so -tp can be at most {}; use -pp or -dp for more ranks",
+         sizes.tp, model.head_shards.count(), model.mlp_shards.count(),
+         model.vocab_shards.count(), model.max_tensor_parallel());
+  }
+  const auto blocks = static_cast<int>(model.blocks.size());
+  if (sizes.pp > blocks) {
+    fail(ErrorKind::usage,
+         "-pp {}: this model has {} blocks ({} layers, the embedding and the head), so -pp can be "
+         "at most {}; use -tp or -dp for more ranks",
+         sizes.pp, blocks, model.num_layers(), blocks);
+  }
+}
+
+Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks)
+    : files_(open_model(options)),
+      backend_(make_backend(options.isa)),
+      ranks_(std::move(ranks)),
+      sizes_{.dp = 1,
+             .tp = options.tensor_parallel_size,
+             .pp = options.pipeline_parallel_size},
+      limits_(memory_limits(options, spec())) {
+  check_plan(spec(), sizes_);
+  TRIREME_ASSERT(ranks_->size() == sizes_.replica());
+  threads_ = std::make_unique<ThreadPool>(threads_for(options, local_ranks));
+  files_.model->prepare(limits_.max_model_len);
+  stage_ = std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_},
+                                   *files_.model, limits_);
+  weights_ = Buffer(stage_->parameters().bytes());
+  stage_->parameters().place(weights_.data());
+  load_parameters(stage_->parameters(), *files_.source, *threads_,
+                  [this] { ranks_->heartbeat(); });
+  kv_blocks_ = agree_on_kv_blocks(options, local_ranks);
+  stage_->allocate_cache(kv_blocks_);
+  if (is_driver()) {
+    driver_ = std::make_unique<Driver>(*ranks_, sizes_, *stage_,
+                                       SchedulerLimits{.blocks = kv_blocks_,
+                                                       .max_sequences = limits_.max_sequences,
+                                                       .max_step_tokens = limits_.max_step_tokens,
+                                                       .max_model_len = limits_.max_model_len,
+                                                       .micro_batches = sizes_.pp});
+  }
+}
+
+Replica::~Replica() = default;
+
+void Replica::follow() { trireme::follow(*ranks_, sizes_, *stage_); }
+
+std::int64_t Replica::max_sequence_tokens() const {
+  return std::min(limits_.max_model_len, kv_blocks_ * kv_block_tokens);
+}
+
+Replica::Counters Replica::counters() const {
+  return {.checkpoint_bytes_read = files_.source->bytes_read(),
+          .weight_bytes = static_cast<std::int64_t>(weights_.size()),
+          .kv_blocks = kv_blocks_,
+          .blocks = stage_->blocks().size()};
+}
+
+/// The driver decides for all ranks, by the rank whose blocks are largest.
+std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks) {
+  Message message(sizeof(std::int64_t));
+  std::int64_t blocks = kv_blocks_wanted(limits_);
+  const std::int64_t mine = std::max<std::int64_t>(1, stage_->kv_bytes_per_block());
+  std::vector<Message> sizes =
+      ranks_->gather(0, std::as_bytes(std::span<const std::int64_t>(&mine, 1)));
+  if (is_driver()) {
+    std::int64_t largest = 1;
+    for (const Message& bytes : sizes) {
+      std::int64_t size = 0;
+      std::memcpy(&size, bytes.data(), sizeof(size));
+      largest = std::max(largest, size);
+    }
+    // Half of what is free leaves room for the page cache that the checkpoint streams through.
+    const std::int64_t budget = options.kv_cache_bytes > 0
+                                    ? options.kv_cache_bytes
+                                    : available_memory() / 2 / std::max(1, local_ranks);
+    blocks = std::min(blocks, budget / largest);
+    if (blocks < 1) {
+      fail(ErrorKind::resource,
+           "the KV cache needs at least {} bytes per rank for one block of {} tokens, and there are "
+           "{}; use --kv-cache-memory, -tp or -pp",
+           largest, kv_block_tokens, budget);
+    }
+  }
+  std::memcpy(message.data(), &blocks, sizeof(blocks));
+  ranks_->broadcast(0, message);
+  std::memcpy(&blocks, message.data(), sizeof(blocks));
+  return blocks;
+}
+
+std::int64_t available_memory() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key;
+  std::int64_t kilobytes = 0;
+  std::string unit;
+  while (meminfo >> key >> kilobytes >> unit) {
+    if (key == "MemAvailable:") return kilobytes * 1024;
+  }
+  return std::int64_t{1} << 32;  // no /proc: assume 4 GB
+}
+
+}  // namespace trireme

@@ -1,0 +1,107 @@
+// Continuous batching: decides, step by step, which tokens of which sequences are computed. It sees
+// sequences and blocks, never tensors. Nothing that it decides can change a byte of the output.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "runtime/block_manager.h"
+#include "runtime/step_plan.h"
+
+namespace trireme {
+
+/// One sequence to continue (or to score), as token ids.
+struct SequenceRequest {
+  std::uint64_t id = 0;  ///< the caller's, unique among unfinished ones
+  std::vector<std::int32_t> tokens;  ///< at least one
+  SamplerSettings sampler;
+  std::int64_t max_new_tokens = 0;
+  std::vector<std::int32_t> end_tokens;  ///< end the sequence when chosen
+  bool score = false;   ///< log-probabilities of `tokens` instead of new ones
+  bool logits = false;  ///< with score: the logits too
+};
+
+/// What a step brought one sequence.
+struct SequenceEvent {
+  std::uint64_t id = 0;
+  std::int32_t token = -1;      ///< a new token, or -1
+  bool finished = false;        ///< by length or an end token; the caller may also cancel()
+  bool ended_by_token = false;  ///< finished because of an end token
+  std::vector<float> logprobs;  ///< scoring, when finished
+  std::vector<float> logits;
+};
+
+struct SchedulerLimits {
+  std::int64_t blocks = 0;  ///< of the cache
+  std::int64_t max_sequences = 64;
+  std::int64_t max_step_tokens = 512;
+  std::int64_t max_model_len = 0;
+  int micro_batches = 1;  ///< steps in flight at once: the number of pipeline stages
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerLimits& limits);
+
+  /// Longest sequence (prompt and output) that can run at all.
+  std::int64_t max_sequence_tokens() const;
+
+  /// The request must fit max_sequence_tokens().
+  void add(SequenceRequest request);
+  /// Forgets an unfinished sequence that is not in flight (e.g. a stop string was found).
+  void cancel(std::uint64_t id);
+
+  /// The next step; nothing when there is nothing to do until a step in flight completes.
+  std::optional<StepPlan> schedule();
+  /// Takes in the result of the oldest step in flight.
+  std::vector<SequenceEvent> complete(const StepResult& result);
+
+  bool idle() const { return running_.empty() && waiting_.empty(); }
+  std::int64_t running() const { return static_cast<std::int64_t>(running_.size()); }
+  std::int64_t waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
+  std::int64_t preemptions() const { return preemptions_; }
+
+ private:
+  struct Sequence {
+    SequenceRequest request;
+    std::size_t prompt_tokens = 0;
+    std::int64_t computed = 0;  ///< tokens whose keys and values are in the cache, or will be
+    std::vector<std::int32_t> blocks;
+    std::int64_t remembered_blocks = 0;
+    bool in_flight = false;
+    std::vector<float> logprobs;
+    std::vector<float> logits;
+
+    std::int64_t remaining() const {
+      return static_cast<std::int64_t>(request.tokens.size()) - computed;
+    }
+  };
+  using SequencePtr = std::unique_ptr<Sequence>;
+
+  struct Step {
+    std::vector<Sequence*> sequences;
+  };
+
+  bool place(Sequence& sequence, std::int64_t tokens);
+  bool make_room(const Sequence& wanting);
+  void preempt(std::list<SequencePtr>::iterator victim);
+  void admit(std::int64_t tokens_left);
+  void share_prefix(Sequence& sequence);
+  void remember_full_blocks(Sequence& sequence);
+  void emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPlan& plan);
+  void give_back(Sequence& sequence);
+  SequenceEvent advance(Sequence& sequence, const SequenceOutput& output);
+
+  SchedulerLimits limits_;
+  BlockManager blocks_;
+  std::list<SequencePtr> running_;    ///< oldest first
+  std::deque<SequencePtr> waiting_;
+  std::deque<Step> steps_;  ///< in flight, oldest first
+  std::int64_t preemptions_ = 0;
+};
+
+}  // namespace trireme

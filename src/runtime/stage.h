@@ -1,0 +1,68 @@
+// One rank's part of a model: its blocks, their weights, its share of the KV cache, and the execution
+// of steps over them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "comm/topology.h"
+#include "core/buffer.h"
+#include "models/model.h"
+#include "plan/memory.h"
+#include "runtime/step_plan.h"
+
+namespace trireme {
+
+/// Where a rank stands in its replica, and what it may use.
+struct StageContext {
+  const Backend& backend;
+  ThreadPool& threads;
+  Communicator& replica;  ///< the tp * pp ranks of the replica, tp fastest
+  ParallelSizes sizes;    ///< dp is not looked at
+};
+
+class Stage {
+ public:
+  /// Declares the parameters of this rank's blocks. `model` must outlive the stage; its prepare()
+  /// has been called.
+  Stage(const StageContext& context, const Model& model, const MemoryLimits& limits);
+
+  /// What must be placed and loaded before the first step.
+  ParameterStore& parameters() { return parameters_; }
+  /// Allocates the KV cache. All ranks of a replica use the same number of blocks.
+  void allocate_cache(std::int64_t blocks);
+
+  Range blocks() const { return range_; }
+  std::int64_t kv_bytes_per_block() const;
+  const TensorShard& shard() const { return shard_; }
+
+  /// Runs the step through this rank's blocks, exchanging hidden states with the neighbouring
+  /// stages. The first rank of the last stage returns the result.
+  std::optional<StepResult> execute(const StepPlan& plan);
+
+ private:
+  struct Batch;
+  bool holds_first_block() const { return range_.begin == 0; }
+  bool holds_last_block() const;
+  int neighbour(int stages_ahead) const;
+  Tensor input(Forward& forward);
+  void send_on(Tensor x);
+  std::optional<StepResult> finish(Forward& forward, const StepPlan& plan, Tensor x);
+
+  StageContext context_;
+  const Model& model_;
+  RankPoint point_;
+  TensorShard shard_;
+  Range range_;
+  MemoryLimits limits_;
+  std::unique_ptr<Communicator> tensor_group_;
+  ParameterStore parameters_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<Buffer> cache_memory_;
+  std::vector<KvCacheView> caches_;
+  Workspace scratch_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,50 @@
+// What one step does: which sequences, which of their tokens, which cache blocks. The driver of a
+// replica emits it, and every rank of the replica executes it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "runtime/sampler.h"
+
+namespace trireme {
+
+/// Some consecutive tokens of one sequence.
+struct StepSequence {
+  std::int64_t position_begin = 0;
+  std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> blocks;  ///< cache blocks of positions [0, position_begin + tokens)
+
+  bool sample = false;  ///< choose the token that follows the last of `tokens`
+  SamplerSettings sampler;
+  std::vector<std::int32_t> penalized;  ///< distinct earlier ids, if there is a repetition penalty
+
+  /// For scoring: the id whose log-probability each row gives, or -1.
+  std::vector<std::int32_t> targets;
+  bool logits = false;  ///< also return every row's logits
+};
+
+struct StepPlan {
+  bool stop = false;  ///< no step: the ranks leave their loop
+  std::vector<StepSequence> sequences;
+
+  std::int64_t rows() const;
+};
+
+struct SequenceOutput {
+  std::int32_t token = -1;      ///< if `sample`
+  std::vector<float> logprobs;  ///< one per target >= 0
+  std::vector<float> logits;    ///< [tokens, vocab_size] if asked for
+};
+
+/// One output per sequence of the plan, in its order.
+using StepResult = std::vector<SequenceOutput>;
+
+Message encode(const StepPlan& plan);
+StepPlan decode_plan(std::span<const std::byte> bytes);
+Message encode(const StepResult& result);
+StepResult decode_result(std::span<const std::byte> bytes);
+
+}  // namespace trireme
