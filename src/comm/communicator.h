@@ -1,5 +1,6 @@
-// A group of ranks that can exchange bytes and add up partial sums. Layers own communication; models
-// have never heard of it. A group of one takes the same path, and its collectives do nothing.
+// A group of ranks that can exchange bytes and add up partial sums. Layers own communication;
+// models have never heard of it. A group of one takes the same path, and its collectives do
+// nothing.
 #pragma once
 
 #include <cstddef>
@@ -59,8 +60,8 @@ class Communicator {
   /// Replaces `bytes` on every rank by those of `root`.
   virtual void broadcast(int root, Message& bytes) = 0;
 
-  /// A group of some of these ranks, given in the new order; collective over those in it. Ranks keep
-  /// their point-to-point order separately in each group.
+  /// A group of some of these ranks, given in the new order; collective over those in it. Ranks
+  /// keep their point-to-point order separately in each group.
   virtual std::unique_ptr<Communicator> group(const std::vector<int>& ranks) = 0;
 
   /// Tells the world that this rank is alive and making progress; waits inside the communicator

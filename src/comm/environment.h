@@ -1,0 +1,26 @@
+// What a process learns about its place among the ranks from its environment, without connecting.
+#pragma once
+
+namespace trireme {
+
+enum class RankTransport { single, shm, mpi };
+
+/// Set by the embedded launcher (TRIREME_*), by mpirun or by Slurm.
+struct RankEnvironment {
+  RankTransport transport = RankTransport::single;
+  int rank = 0;        ///< in the group that connect() joins
+  int size = 1;        ///< of that group; 0 when only connecting will tell
+  int local_rank = 0;  ///< among all ranks of the run on this host
+  int local_size = 1;
+  int replica = 0;  ///< which of the launcher's groups this rank is in; each has its own memory
+  int replicas = 1;
+  int shm_fd = -1;      ///< the group's shared memory (TRIREME_SHM_FD)
+  int weights_fd = -1;  ///< memory for packed weights, shared by all replicas (TRIREME_WEIGHTS_FD)
+  int control_fd =
+      -1;  ///< a socket to the launcher, for the group's first rank (TRIREME_CONTROL_FD)
+};
+
+/// Throws Error(usage) when a variable is not a number or contradicts another.
+RankEnvironment rank_environment();
+
+}  // namespace trireme

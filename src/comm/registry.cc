@@ -1,0 +1,40 @@
+#include "comm/registry.h"
+
+#include "comm/environment.h"
+#include "comm/mpi_plugin.h"
+#include "comm/shm.h"
+#include "comm/single.h"
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+std::unique_ptr<Communicator> connect_shm(const RankEnvironment& environment) {
+  auto segment = std::make_shared<ShmSegment>(ShmSegment::attach(environment.shm_fd));
+  if (segment->ranks() != environment.size || environment.rank >= environment.size) {
+    fail(ErrorKind::usage,
+         "TRIREME_RANK={} and TRIREME_WORLD_SIZE={}, but the shared memory is for {} ranks; start "
+         "ranks with `trireme launch`",
+         environment.rank, environment.size, segment->ranks());
+  }
+  return std::make_unique<ShmCommunicator>(std::move(segment), environment.rank);
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> connect() {
+  const RankEnvironment environment = rank_environment();
+  switch (environment.transport) {
+    case RankTransport::single:
+      return std::make_unique<SingleCommunicator>();
+    case RankTransport::shm:
+      return connect_shm(environment);
+    case RankTransport::mpi:
+      return connect_mpi(environment);
+  }
+  TRIREME_ASSERT(false);
+  return nullptr;
+}
+
+}  // namespace trireme

@@ -1,0 +1,14 @@
+// Chooses the transport for this process and joins its group of ranks.
+#pragma once
+
+#include <memory>
+
+#include "comm/communicator.h"
+
+namespace trireme {
+
+/// Joins the ranks that this process was started with: those of the embedded launcher over shared
+/// memory, those of mpirun or Slurm over MPI, or none. Call once. Throws Error(usage | resource).
+std::unique_ptr<Communicator> connect();
+
+}  // namespace trireme

@@ -1,0 +1,91 @@
+#include "comm/environment.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "core/error.h"
+
+namespace trireme {
+namespace {
+
+/// Each case sees exactly the variables that it names.
+RankEnvironment with(const std::map<std::string, std::string>& variables) {
+  for (const char* const name : {"TRIREME_SHM_FD",
+                                 "TRIREME_RANK",
+                                 "TRIREME_WORLD_SIZE",
+                                 "TRIREME_LOCAL_RANK",
+                                 "TRIREME_LOCAL_SIZE",
+                                 "TRIREME_REPLICA",
+                                 "TRIREME_REPLICAS",
+                                 "TRIREME_WEIGHTS_FD",
+                                 "TRIREME_CONTROL_FD",
+                                 "OMPI_COMM_WORLD_SIZE",
+                                 "OMPI_COMM_WORLD_RANK",
+                                 "OMPI_COMM_WORLD_LOCAL_RANK",
+                                 "OMPI_COMM_WORLD_LOCAL_SIZE",
+                                 "MPI_LOCALRANKID",
+                                 "MPI_LOCALNRANKS",
+                                 "PMI_SIZE",
+                                 "PMI_RANK",
+                                 "PMIX_RANK",
+                                 "SLURM_NTASKS",
+                                 "SLURM_PROCID",
+                                 "SLURM_LOCALID",
+                                 "SLURM_STEP_NUM_TASKS"}) {
+    unsetenv(name);
+  }
+  for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
+  return rank_environment();
+}
+
+TEST(RankEnvironment, IsOneRankByDefault) {
+  const RankEnvironment found = with({});
+  EXPECT_EQ(found.transport, RankTransport::single);
+  EXPECT_EQ(found.size, 1);
+}
+
+TEST(RankEnvironment, ReadsTheLaunchersVariables) {
+  const RankEnvironment found = with({{"TRIREME_SHM_FD", "5"},
+                                      {"TRIREME_RANK", "1"},
+                                      {"TRIREME_WORLD_SIZE", "2"},
+                                      {"TRIREME_LOCAL_RANK", "3"},
+                                      {"TRIREME_LOCAL_SIZE", "4"},
+                                      {"TRIREME_REPLICA", "1"},
+                                      {"TRIREME_REPLICAS", "2"},
+                                      {"OMPI_COMM_WORLD_SIZE", "9"}});
+  EXPECT_EQ(found.transport, RankTransport::shm);
+  EXPECT_EQ(found.rank, 1);
+  EXPECT_EQ(found.size, 2);
+  EXPECT_EQ(found.local_rank, 3);
+  EXPECT_EQ(found.local_size, 4);
+  EXPECT_EQ(found.replica, 1);
+  EXPECT_EQ(found.shm_fd, 5);
+  EXPECT_EQ(found.control_fd, -1);
+}
+
+TEST(RankEnvironment, ReadsMpirunAndSlurm) {
+  EXPECT_EQ(with({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "2"}}).rank, 2);
+  EXPECT_EQ(with({{"PMI_SIZE", "4"}, {"PMI_RANK", "3"}}).rank, 3);
+  const RankEnvironment pmix = with({{"PMIX_RANK", "1"}, {"SLURM_NTASKS", "2"}});
+  EXPECT_EQ(pmix.transport, RankTransport::mpi);
+  EXPECT_EQ(pmix.size, 2);
+  const RankEnvironment slurm =
+      with({{"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "7"}, {"SLURM_LOCALID", "3"}});
+  EXPECT_EQ(slurm.transport, RankTransport::mpi);
+  EXPECT_EQ(slurm.local_rank, 3);
+  EXPECT_EQ(with({{"SLURM_NTASKS", "1"}, {"SLURM_PROCID", "0"}}).transport, RankTransport::single);
+}
+
+TEST(RankEnvironment, RefusesWhatIsNoNumber) {
+  EXPECT_THROW(with({{"TRIREME_SHM_FD", "three"}}), Error);
+  EXPECT_THROW(with({{"TRIREME_SHM_FD", "-1"}}), Error);
+  EXPECT_THROW(with({{"PMI_SIZE", "99999999999999"}}), Error);
+  EXPECT_THROW(with({{"PMI_SIZE", "2"}, {"PMI_RANK", "2"}}), Error);
+  with({});
+}
+
+}  // namespace
+}  // namespace trireme
