@@ -37,6 +37,7 @@ struct BlockSpec {
   BlockKind kind = BlockKind::layer;
   std::string name;  ///< "model.layers.3"
   std::vector<ParameterSpec> parameters;
+  std::int64_t sliding_window = 0;  ///< attention sees the last so many positions; 0: all
 
   /// Null if the block has none of that key.
   const ParameterSpec* find(std::string_view key) const {
@@ -57,7 +58,6 @@ struct ModelSpec {
   std::int64_t intermediate_size = 0;
   std::int64_t vocab_size = 0;
   std::int64_t max_positions = 0;
-  std::int64_t sliding_window = 0;  ///< 0: none
   std::vector<BlockSpec> blocks;    ///< embed, layers..., head
 
   VirtualShards head_shards;   ///< over num_attention_heads * head_dim elements

@@ -149,6 +149,22 @@ void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, Llam
   llama.rope = read_rope(config, spec.head_dim, spec.max_positions);
 }
 
+void read_qwen_windows(const HfConfig& config, const ModelSpec& spec, LlamaConfig& llama) {
+  if (!config.boolean_or("use_sliding_window", false)) return;
+  const std::int64_t window = config.size("sliding_window");
+  const std::size_t layers = spec.blocks.size() - 2;
+  const std::vector<std::string> types = config.strings("layer_types");
+  if (!types.empty() && types.size() != layers) {
+    config.reject("layer_types", "one entry per hidden layer");
+  }
+  const std::int64_t first = config.integer("max_window_layers").value_or(28);
+  for (std::size_t i = 0; i < layers; ++i) {
+    const bool sliding = types.empty() ? static_cast<std::int64_t>(i) >= first
+                                       : types[i] == "sliding_attention";
+    llama.sliding_windows.push_back(sliding ? window : 0);
+  }
+}
+
 void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama) {
   const ShardSpec by_vocab{ShardAxis::vocab, 0};
   const ParameterSpec embed{"embed_tokens.weight", "model.embed_tokens.weight", spec.vocab_size,
@@ -161,6 +177,9 @@ void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama) {
   for (std::size_t i = 1; i + 1 < spec.blocks.size(); ++i) {
     const std::string name = "model.layers." + std::to_string(i - 1);
     spec.blocks[i] = {BlockKind::layer, name, layer_parameters(spec, llama, name + ".")};
+    if (!llama.sliding_windows.empty()) {
+      spec.blocks[i].sliding_window = llama.sliding_windows[i - 1];
+    }
   }
   const ParameterSpec norm{"norm.weight", "model.norm.weight", spec.hidden_size, 0, {}};
   spec.blocks.back() = {BlockKind::head, "lm_head", {norm, head}};
@@ -176,10 +195,11 @@ void LlamaModel::prepare(std::int64_t max_positions) {
   rotary_ = rope_tables(config_.rope, max_positions);
 }
 
-Attention::Config LlamaModel::attention_config(std::int64_t cache_layer) const {
+Attention::Config LlamaModel::attention_config(const LayerBuilder& builder,
+                                               std::int64_t cache_layer) const {
   return {.cache_layer = cache_layer,
           .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec_.head_dim))),
-          .window = spec_.sliding_window};
+          .window = builder.block.sliding_window};
 }
 
 std::unique_ptr<Block> LlamaModel::build(const LayerBuilder& builder, std::int64_t block,
@@ -194,7 +214,8 @@ std::unique_ptr<Block> LlamaModel::build(const LayerBuilder& builder, std::int64
 
 std::unique_ptr<Block> LlamaModel::build_layer(const LayerBuilder& builder,
                                                std::int64_t cache_layer) const {
-  return std::make_unique<LlamaLayer>(builder, config_, attention_config(cache_layer), rotary_);
+  return std::make_unique<LlamaLayer>(builder, config_, attention_config(builder, cache_layer),
+                                      rotary_);
 }
 
 std::unique_ptr<Model> make_llama(const HfConfig& config, DType dtype) {

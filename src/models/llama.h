@@ -17,6 +17,7 @@ struct LlamaConfig {
   bool mlp_bias = false;
   bool qk_norm = false;  ///< Qwen3: its own layer
   bool tie_word_embeddings = false;
+  std::vector<std::int64_t> sliding_windows;  ///< one per layer, 0: none; or empty
   RopeConfig rope;
 };
 
@@ -32,7 +33,7 @@ class LlamaModel : public Model {
  protected:
   virtual std::unique_ptr<Block> build_layer(const LayerBuilder& builder,
                                              std::int64_t cache_layer) const;
-  Attention::Config attention_config(std::int64_t cache_layer) const;
+  Attention::Config attention_config(const LayerBuilder& builder, std::int64_t cache_layer) const;
 
   LlamaConfig config_;
   RotaryTables rotary_;
@@ -41,6 +42,8 @@ class LlamaModel : public Model {
 /// Reads what all these families spell alike. `spec` gets its sizes, blocks and cuts from
 /// finish_llama_spec, once the family has set what is its own.
 void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, LlamaConfig& llama);
+/// `use_sliding_window` with `layer_types` or `max_window_layers`, as the Qwen families have it.
+void read_qwen_windows(const HfConfig& config, const ModelSpec& spec, LlamaConfig& llama);
 void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama);
 
 }  // namespace trireme

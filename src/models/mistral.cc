@@ -8,7 +8,7 @@ std::unique_ptr<Model> make_mistral(const HfConfig& config, DType dtype) {
   ModelSpec spec{.architecture = "MistralForCausalLM"};
   LlamaConfig llama;
   read_llama_sizes(config, dtype, spec, llama);
-  spec.sliding_window = config.size_or("sliding_window", 0);
+  llama.sliding_windows.assign(spec.blocks.size() - 2, config.size_or("sliding_window", 0));
   return std::make_unique<LlamaModel>(std::move(spec), std::move(llama));
 }
 

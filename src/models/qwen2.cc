@@ -9,9 +9,7 @@ std::unique_ptr<Model> make_qwen2(const HfConfig& config, DType dtype) {
   LlamaConfig llama;
   read_llama_sizes(config, dtype, spec, llama);
   llama.qkv_bias = true;
-  if (config.boolean_or("use_sliding_window", false)) {
-    config.reject("use_sliding_window", "false (windows on some layers only are not supported)");
-  }
+  read_qwen_windows(config, spec, llama);
   return std::make_unique<LlamaModel>(std::move(spec), std::move(llama));
 }
 

@@ -70,7 +70,8 @@ class Qwen3Model : public LlamaModel {
  private:
   std::unique_ptr<Block> build_layer(const LayerBuilder& builder,
                                      std::int64_t cache_layer) const override {
-    return std::make_unique<Qwen3Layer>(builder, config_, attention_config(cache_layer), rotary_);
+    return std::make_unique<Qwen3Layer>(builder, config_, attention_config(builder, cache_layer),
+                                        rotary_);
   }
 };
 
@@ -84,9 +85,7 @@ std::unique_ptr<Model> make_qwen3(const HfConfig& config, DType dtype) {
   llama.rope = read_rope(config, spec.head_dim, spec.max_positions);
   llama.qkv_bias = llama.o_bias = config.boolean_or("attention_bias", false);
   llama.qk_norm = true;
-  if (config.boolean_or("use_sliding_window", false)) {
-    config.reject("use_sliding_window", "false (windows on some layers only are not supported)");
-  }
+  read_qwen_windows(config, spec, llama);
   return std::make_unique<Qwen3Model>(std::move(spec), std::move(llama));
 }
 
