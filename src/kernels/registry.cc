@@ -3,22 +3,28 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "kernels/cpu/cpu_backend.h"
 #include "kernels/reference/reference_backend.h"
 
 namespace trireme {
 
 namespace {
 
-/// One line per backend, slowest first.
+using Made = std::unique_ptr<Backend>;
+
 struct Entry {
   const char* name;
   bool (*available)();
-  std::unique_ptr<Backend> (*make)();
+  Made (*make)();
 };
 
+/// One line per backend, slowest first.
 constexpr Entry entries[] = {
     {"reference", [] { return true; },
-     []() -> std::unique_ptr<Backend> { return std::make_unique<ReferenceBackend>(); }},
+     []() -> Made { return std::make_unique<ReferenceBackend>(); }},
+    {"avx2", has_avx2, []() -> Made { return std::make_unique<CpuBackend>(cpu::avx2_kernels()); }},
+    {"avx512", has_avx512,
+     []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512_kernels()); }},
 };
 
 std::string joined(const std::vector<std::string>& names) {

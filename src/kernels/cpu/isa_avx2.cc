@@ -1,0 +1,31 @@
+// The kernels compiled for AVX2. See kernel_table.h for why nothing else may be included.
+#include <immintrin.h>
+
+#include "kernels/cpu/kernel_table.h"
+
+#define UNROLL _Pragma("GCC unroll 32")
+
+namespace trireme::cpu {
+
+namespace {
+
+#include "kernels/cpu/simd_avx2.inc"
+//
+#include "kernels/cpu/lanes.inc"
+//
+#include "kernels/elementary.inc"
+//
+#include "kernels/cpu/attention.inc"
+#include "kernels/cpu/linear.inc"
+#include "kernels/cpu/rowwise.inc"
+
+constexpr KernelTable table{
+    "avx2",    rows_beside(1), pack_rows, linear_scratch, linear,           attention_scratch,
+    attention, rope,           norm,      activate,       gated_activation, add,
+    argmax,    exp_sum};
+
+}  // namespace
+
+const KernelTable& avx2_kernels() { return table; }
+
+}  // namespace trireme::cpu

@@ -1,0 +1,320 @@
+// Attention over the paged cache: the reference against double precision, every backend against the
+// reference, and the invariance under chunking, tiling and placement of blocks.
+#include <algorithm>
+
+#include "kernels/ops.h"
+#include "support.h"
+
+namespace trireme::test {
+namespace {
+
+/// Some sequences with all their queries, keys and values, and a cache with scattered blocks.
+struct Scene {
+  std::int64_t heads = 4;
+  std::int64_t kv_heads = 2;
+  std::int64_t head_dim = 16;
+  std::int64_t window = 0;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> lengths;
+
+  std::vector<std::int32_t> kv_head_of;
+  Floats q;  ///< [all tokens, heads * head_dim]
+  Floats k;  ///< [all tokens, kv_heads * head_dim]
+  Floats v;
+  std::vector<std::vector<std::int32_t>> tables;
+  Buffer k_cache;
+  Buffer v_cache;
+  KvCacheView cache;
+
+  void make(Random& random) {
+    std::int64_t tokens = 0;
+    std::int64_t blocks = 0;
+    for (const std::int64_t length : lengths) {
+      tokens += length;
+      blocks += ceil_div(length, 32);
+    }
+    for (std::int64_t head = 0; head < heads; ++head) {
+      kv_head_of.push_back(static_cast<std::int32_t>(head * kv_heads / heads));
+    }
+    q = random.values(tokens * heads * head_dim);
+    k = random.values(tokens * kv_heads * head_dim);
+    v = random.values(tokens * kv_heads * head_dim);
+    cache = {nullptr, nullptr, kv_heads, head_dim, dtype};
+    const auto bytes =
+        static_cast<std::size_t>((blocks + 2) * cache.block_elements()) * size_of(dtype);
+    k_cache = Buffer(bytes);
+    v_cache = Buffer(bytes);
+    // Left over from other sequences: what a first write does not clear would show as NaN.
+    std::memset(k_cache.data(), 0xff, bytes);
+    std::memset(v_cache.data(), 0xff, bytes);
+    cache.k = k_cache.data();
+    cache.v = v_cache.data();
+    place_blocks(random, blocks + 2);
+  }
+
+  void place_blocks(Random& random, std::int64_t blocks) {
+    std::vector<std::int32_t> free;
+    for (std::int64_t i = 0; i < blocks; ++i) free.push_back(static_cast<std::int32_t>(i));
+    for (std::size_t i = free.size(); i > 1; --i) {
+      std::swap(
+          free[i - 1],
+          free[static_cast<std::size_t>(random.integer(0, static_cast<std::int64_t>(i) - 1))]);
+    }
+    for (const std::int64_t length : lengths) {
+      const std::int64_t count = ceil_div(length, 32);
+      tables.emplace_back(free.end() - count, free.end());
+      free.resize(free.size() - static_cast<std::size_t>(count));
+    }
+  }
+
+  std::int64_t rows() const { return static_cast<std::int64_t>(q.size()) / (heads * head_dim); }
+
+  std::vector<SequenceSpan> whole() const {
+    std::vector<SequenceSpan> spans;
+    std::int64_t row = 0;
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+      spans.push_back({row, lengths[i], 0, tables[i].data()});
+      row += lengths[i];
+    }
+    return spans;
+  }
+
+  void write(const Backend& backend, ThreadPool& threads,
+             const std::vector<SequenceSpan>& spans) const {
+    const KvWriteArgs args{k.data(), v.data(), kv_heads * head_dim, cache, spans};
+    check_kv_write(args);
+    backend.kv_write(threads, args);
+  }
+
+  void attend(const Backend& backend, ThreadPool& threads, const std::vector<SequenceSpan>& spans,
+              Floats& out) const {
+    const std::int64_t ldo = heads * head_dim;
+    const AttentionArgs args{q.data(), heads * head_dim, out.data(), ldo, heads, kv_head_of, cache,
+                             0.3f,     window,           spans};
+    check_attention(args);
+    backend.attention(threads, args);
+  }
+
+  /// Prefill of everything at once.
+  Floats run(const Backend& backend, ThreadPool& threads) const {
+    Floats out(q.size(), -7.0f);
+    write(backend, threads, whole());
+    attend(backend, threads, whole(), out);
+    return out;
+  }
+
+  std::string what() const {
+    return fmt::format("{} heads {}/{} dim {} window {} length {}", name_of(dtype), heads, kv_heads,
+                       head_dim, window, lengths[0]);
+  }
+};
+
+Scene scene(Random& random, DType dtype, std::int64_t heads, std::int64_t kv_heads,
+            std::int64_t head_dim, std::int64_t window, std::vector<std::int64_t> lengths) {
+  Scene made;
+  made.heads = heads;
+  made.kv_heads = kv_heads;
+  made.head_dim = head_dim;
+  made.window = window;
+  made.dtype = dtype;
+  made.lengths = std::move(lengths);
+  made.make(random);
+  return made;
+}
+
+/// One query of one head, in double precision, from the rounded keys and values.
+std::vector<double> oracle(const Scene& scene, std::int64_t first_row, std::int64_t position,
+                           std::int64_t head) {
+  const std::int64_t dim = scene.head_dim;
+  const std::int64_t kv = scene.kv_head_of[static_cast<std::size_t>(head)];
+  const float* q = scene.q.data() + ((first_row + position) * scene.heads + head) * dim;
+  const std::int64_t begin =
+      scene.window == 0 ? 0 : std::max<std::int64_t>(0, position - scene.window + 1);
+  const auto cached = [&](const Floats& values, std::int64_t key, std::int64_t d) {
+    const std::int64_t at = ((first_row + key) * scene.kv_heads + kv) * dim + d;
+    return double{rounded(values[static_cast<std::size_t>(at)], scene.dtype)};
+  };
+  std::vector<double> scores;
+  for (std::int64_t j = begin; j <= position; ++j) {
+    double score = 0;
+    for (std::int64_t d = 0; d < dim; ++d)
+      score += double{q[d]} * double{0.3f} * cached(scene.k, j, d);
+    scores.push_back(score);
+  }
+  const double max = *std::max_element(scores.begin(), scores.end());
+  double total = 0;
+  std::vector<double> out(static_cast<std::size_t>(dim));
+  for (std::int64_t j = begin; j <= position; ++j) {
+    const double p = std::exp(scores[static_cast<std::size_t>(j - begin)] - max);
+    total += p;
+    for (std::int64_t d = 0; d < dim; ++d) {
+      out[static_cast<std::size_t>(d)] += p * cached(scene.v, j, d);
+    }
+  }
+  for (double& value : out) value /= total;
+  return out;
+}
+
+TEST(ReferenceAttention, AgreesWithDoublePrecision) {
+  Random random(11);
+  ThreadPool threads(2);
+  const auto backend = make_backend("reference");
+  for (const DType dtype : weight_dtypes) {
+    for (const std::int64_t window : {0, 40}) {
+      const Scene made = scene(random, dtype, 6, 3, 20, window, {70, 1, 33});
+      const Floats out = made.run(*backend, threads);
+      std::int64_t row = 0;
+      for (const std::int64_t length : made.lengths) {
+        for (std::int64_t i = 0; i < length * made.heads; ++i) {
+          const std::vector<double> wanted = oracle(made, row, i / made.heads, i % made.heads);
+          for (std::int64_t d = 0; d < made.head_dim; ++d) {
+            const std::int64_t at = (row * made.heads + i) * made.head_dim + d;
+            EXPECT_NEAR(double{out[static_cast<std::size_t>(at)]},
+                        wanted[static_cast<std::size_t>(d)], 2e-4)
+                << made.what();
+          }
+        }
+        row += length;
+      }
+    }
+  }
+}
+
+class AttentionTest : public DeviceTest {};
+
+TEST_P(AttentionTest, GivesTheReferenceBits) {
+  Random random(12);
+  for (const DType dtype : weight_dtypes) {
+    for (const std::int64_t length : {1, 31, 32, 33, 64, 65, 100}) {
+      for (const auto& [heads, kv_heads, dim] :
+           {std::tuple{4, 4, 16}, {8, 2, 64}, {7, 1, 24}, {3, 2, 1}, {2, 1, 80}, {14, 2, 128}}) {
+        const std::int64_t window = random.integer(0, 1) == 0 ? 0 : random.integer(1, 70);
+        const Scene made = scene(random, dtype, heads, kv_heads, dim, window, {length, 3});
+        const Floats wanted = made.run(*reference_, threads_);
+        EXPECT_EQ(difference(made.run(*backend_, threads_), wanted), "") << made.what();
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, KeysThatAQueryDoesNotSeeCannotShow) {
+  Random random(13);
+  for (const DType dtype : weight_dtypes) {
+    Scene made = scene(random, dtype, 4, 2, 32, 0, {50});
+    const Floats clean = made.run(*backend_, threads_);
+    // The last token's key and value are poisoned; only its own row may change.
+    for (std::size_t i = 49 * 64; i < 50 * 64; ++i) {
+      made.k[i] = HUGE_VALF;
+      made.v[i] = std::nanf("");
+    }
+    Floats poisoned = made.run(*backend_, threads_);
+    poisoned.resize(49 * 4 * 32);
+    EXPECT_EQ(difference(poisoned, Floats(clean.begin(), clean.begin() + 49 * 4 * 32)), "");
+  }
+}
+
+TEST_P(AttentionTest, InfiniteScoresGiveTheReferenceBits) {
+  Random random(14);
+  Scene made = scene(random, DType::f32, 4, 2, 32, 0, {70});
+  for (std::int64_t i = 0; i < 200; ++i) {
+    made.q[static_cast<std::size_t>(random.integer(0, 70 * 128 - 1))] = 1e30f;
+    made.k[static_cast<std::size_t>(random.integer(0, 70 * 64 - 1))] = 1e30f;
+  }
+  const Floats wanted = made.run(*reference_, threads_);
+  EXPECT_EQ(difference(made.run(*backend_, threads_), wanted), "");
+}
+
+/// Every backend.
+class AttentionInvarianceTest : public DeviceTest {};
+
+TEST_P(AttentionInvarianceTest, ChunksBatchesAndThreadsDoNotShow) {
+  Random random(15);
+  for (const DType dtype : weight_dtypes) {
+    for (const std::int64_t window : {0, 45}) {
+      const Scene made = scene(random, dtype, 6, 2, 32, window, {75, 40, 1, 64});
+      const Floats wanted = made.run(*backend_, threads_);
+      for (int round = 0; round < 12; ++round) {
+        std::memset(made.cache.k, 0xff, made.k_cache.size());
+        std::memset(made.cache.v, 0xff, made.v_cache.size());
+        ThreadPool threads(round % 3 + 1);
+        Floats out(wanted.size(), -7.0f);
+        // Each step takes up to `most` tokens of each sequence; the first round decodes one by one.
+        const std::int64_t most = round == 0 ? 1 : random.integer(1, 70);
+        std::vector<SequenceSpan> left = made.whole();
+        for (bool more = true; more;) {
+          std::vector<SequenceSpan> step;
+          for (SequenceSpan& span : left) {
+            SequenceSpan now = span;
+            now.rows = std::min(span.rows, round == 0 ? 1 : random.integer(0, most));
+            span.row_begin += now.rows;
+            span.position_begin += now.rows;
+            span.rows -= now.rows;
+            if (now.rows > 0) step.push_back(now);
+          }
+          made.write(*backend_, threads, step);
+          made.attend(*backend_, threads, step, out);
+          more =
+              std::any_of(left.begin(), left.end(), [](const auto& span) { return span.rows > 0; });
+        }
+        ASSERT_EQ(difference(out, wanted), "") << made.what() << " round " << round;
+      }
+    }
+  }
+}
+
+TEST_P(AttentionInvarianceTest, AHeadDoesNotDependOnTheOthersOfItsRank) {
+  Random random(16);
+  const Scene whole = scene(random, DType::bf16, 8, 2, 32, 0, {70});
+  const Floats wanted = whole.run(*backend_, threads_);
+  // A rank that holds heads 3 to 5 holds both K/V heads.
+  Scene part = scene(random, DType::bf16, 3, 2, 32, 0, {70});
+  part.kv_head_of = {0, 1, 1};
+  part.k = whole.k;
+  part.v = whole.v;
+  for (std::int64_t row = 0; row < 70; ++row) {
+    std::copy_n(whole.q.begin() + (row * 8 + 3) * 32, 3 * 32, part.q.begin() + row * 3 * 32);
+  }
+  const Floats out = part.run(*backend_, threads_);
+  for (std::int64_t row = 0; row < 70; ++row) {
+    const auto got = out.begin() + row * 3 * 32;
+    const auto want = wanted.begin() + (row * 8 + 3) * 32;
+    ASSERT_EQ(difference(Floats(got, got + 96), Floats(want, want + 96)), "") << "row " << row;
+  }
+}
+
+TEST_P(AttentionInvarianceTest, CacheHoldsRoundedValuesAndZeroTails) {
+  Random random(17);
+  for (const DType dtype : weight_dtypes) {
+    const Scene made = scene(random, dtype, 4, 2, 20, 0, {40});
+    made.write(*backend_, threads_, made.whole());
+    const KvCacheView& cache = made.cache;
+    Floats keys(static_cast<std::size_t>(cache.block_elements()));
+    Floats values(keys.size());
+    for (std::int64_t position = 0; position < 64; ++position) {
+      const std::int64_t block = made.tables[0][static_cast<std::size_t>(position / 32)];
+      const std::size_t offset =
+          static_cast<std::size_t>(block * cache.block_elements()) * size_of(dtype);
+      convert_to_f32(cache.k + offset, dtype, keys.data(), keys.size());
+      convert_to_f32(cache.v + offset, dtype, values.data(), values.size());
+      for (std::int64_t i = 0; i < 2 * 32; ++i) {
+        const std::int64_t head = i / 32;
+        const std::int64_t d = i % 32;  // 20 to 31 are padding
+        const bool real = position < 40 && d < 20;
+        const auto at = static_cast<std::size_t>((position * 2 + head) * 20 + d);
+        const std::int64_t slot = position % 32;
+        EXPECT_EQ(keys[static_cast<std::size_t>((head * 32 + d) * 32 + slot)],
+                  real ? rounded(made.k[at], dtype) : 0.0f);
+        EXPECT_EQ(values[static_cast<std::size_t>((head * 32 + slot) * 32 + d)],
+                  real ? rounded(made.v[at], dtype) : 0.0f);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, AttentionTest, testing::ValuesIn(exact_backends()), test_name);
+INSTANTIATE_TEST_SUITE_P(Isa, AttentionInvarianceTest, testing::ValuesIn(available_backends()),
+                         test_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(AttentionTest);
+
+}  // namespace
+}  // namespace trireme::test

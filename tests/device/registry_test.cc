@@ -1,0 +1,38 @@
+// The choice of a backend at run time.
+#include <cstdlib>
+
+#include "core/error.h"
+#include "support.h"
+
+namespace trireme::test {
+namespace {
+
+TEST(Registry, MakesEveryAvailableBackend) {
+  const std::vector<std::string> names = available_backends();
+  ASSERT_FALSE(names.empty());
+  EXPECT_EQ(names.front(), "reference");
+  for (const std::string& name : names) EXPECT_EQ(make_backend(name)->name(), name);
+}
+
+TEST(Registry, AutoTakesTheEnvironmentThenTheBest) {
+  unsetenv("TRIREME_ISA");
+  EXPECT_EQ(make_backend("")->name(), available_backends().back());
+  setenv("TRIREME_ISA", "reference", 1);
+  EXPECT_EQ(make_backend("auto")->name(), "reference");
+  EXPECT_EQ(make_backend(available_backends().back())->name(), available_backends().back());
+  unsetenv("TRIREME_ISA");
+}
+
+TEST(Registry, AnUnknownNameListsTheAvailableOnes) {
+  try {
+    make_backend("sse9");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_NE(std::string(error.what()).find("sse9"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("reference"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace trireme::test
