@@ -1,0 +1,83 @@
+// Text to token ids and back, as the `tokenizers` library of Hugging Face does it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trireme {
+
+namespace text {
+class DecodeStage;
+}
+
+/// A tokenizer loaded from a model directory. All members are const and thread-safe.
+///
+/// Equal to `tokenizers.Tokenizer.from_file(..)` in encode(..).ids and decode(..), with two
+/// exceptions: the file's truncation and padding are ignored (they are settings of a training run,
+/// not of the model), and what `tokenizers` leaves at random (dropout) is refused.
+class Tokenizer {
+ public:
+  /// Loads tokenizer.json, or else vocab.json and merges.txt with tokenizer_config.json (GPT-2 and
+  /// Qwen2), from a model directory. Error (input) names the file and what is wrong with it.
+  static std::unique_ptr<Tokenizer> load(const std::filesystem::path& model_directory);
+  /// Reads the text of a tokenizer.json; `name` stands for the file in errors.
+  static std::unique_ptr<Tokenizer> from_json(std::string_view json,
+                                              std::string name = "tokenizer.json");
+  ~Tokenizer();
+
+  /// Token ids of `text` (UTF-8). Special and added tokens in the text are recognised; with
+  /// `add_special_tokens` the post-processor's (such as a leading <s>) are added. Error (input),
+  /// with the byte offset, when the text is not valid UTF-8.
+  std::vector<std::int32_t> encode(std::string_view text, bool add_special_tokens = true) const;
+
+  /// The text of `ids`. Ids that no token has are passed over. What is not valid UTF-8 becomes
+  /// U+FFFD.
+  std::string decode(std::span<const std::int32_t> ids, bool skip_special_tokens = true) const;
+
+  /// The highest id and one; a model's logits may have more columns.
+  std::int32_t vocab_size() const;
+  std::optional<std::int32_t> token_to_id(std::string_view token) const;
+  /// The token as the vocabulary spells it, or nothing when there is none with this id.
+  std::optional<std::string_view> id_to_token(std::int32_t id) const;
+  bool is_special(std::int32_t id) const;
+
+ private:
+  friend class StreamDecoder;
+  friend class TokenizerBuilder;
+  struct Parts;
+  explicit Tokenizer(std::unique_ptr<Parts> parts);
+
+  /// A decoding that appends to `out`, to be fed by feed().
+  std::unique_ptr<text::DecodeStage> start_decoding(std::string& out) const;
+  void feed(text::DecodeStage& decoding, std::int32_t id, bool skip_special_tokens) const;
+
+  std::unique_ptr<Parts> parts_;
+};
+
+/// Turns a stream of ids into text: never half a character, and never text that a later token
+/// changes. All that push() and finish() returned, put together, is what decode() returns.
+class StreamDecoder {
+ public:
+  /// `tokenizer` must outlive it.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special_tokens = true);
+  ~StreamDecoder();
+
+  /// The text that is certain now and was not before; may be empty.
+  std::string push(std::int32_t id);
+  /// What is left when no further id follows. Then the decoder starts anew.
+  std::string finish();
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool skip_special_tokens_;
+  std::unique_ptr<std::string> out_;
+  std::unique_ptr<text::DecodeStage> decoding_;
+};
+
+}  // namespace trireme
