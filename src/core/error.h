@@ -4,29 +4,12 @@
 
 #include <fmt/core.h>
 
-#include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "trireme/error.h"
+
 namespace trireme {
-
-/// Why an operation could not be done; decides the program's exit code.
-enum class ErrorKind {
-  usage,      ///< a flag or an argument is wrong (exit 2)
-  input,      ///< a file or a row holds something unusable (exit 1)
-  resource,   ///< memory, disk, a device or a permission is missing (exit 4)
-  peer_lost,  ///< another rank of this run died or hangs (exit 5: the run can be resumed)
-};
-
-/// An error that a user can cause. The message says what, where, why and what to do.
-class Error : public std::runtime_error {
- public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
-  ErrorKind kind() const { return kind_; }
-
- private:
-  ErrorKind kind_;
-};
 
 /// Throws Error with a message formatted by fmt: `fail(ErrorKind::input, "{}: no tensor {}", ...)`.
 template <typename... Args>

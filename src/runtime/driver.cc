@@ -1,6 +1,5 @@
 #include "runtime/driver.h"
 
-#include <exception>
 
 #include "core/error.h"
 
@@ -12,7 +11,8 @@ Driver::Driver(Communicator& replica, const ParallelSizes& sizes, Stage& stage,
   TRIREME_ASSERT(replica.rank() == 0);
 }
 
-Driver::~Driver() {
+void Driver::stop() noexcept {
+  stopped_ = true;
   if (failed_) return;
   try {
     const Message stop = encode(StepPlan{.stop = true});
@@ -37,6 +37,7 @@ std::vector<SequenceEvent> Driver::step() {
     --in_flight_;
   }
   failed_ = false;
+  stopped_ = false;
   return events;
 }
 

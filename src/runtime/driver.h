@@ -14,10 +14,14 @@ class Driver {
   /// On the replica's first rank.
   Driver(Communicator& replica, const ParallelSizes& sizes, Stage& stage,
          const SchedulerLimits& limits);
-  /// Tells the other ranks to stop, if nothing went wrong before.
-  ~Driver();
+  ~Driver() {
+    if (!stopped_) stop();
+  }
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
+
+  /// Tells the other ranks to leave follow(), unless a step has failed.
+  void stop() noexcept;
 
   Scheduler& scheduler() { return scheduler_; }
   const Scheduler& scheduler() const { return scheduler_; }
@@ -40,6 +44,7 @@ class Driver {
   std::deque<StepResult> ready_;  ///< results at hand, for a replica of one stage
   int in_flight_ = 0;
   bool failed_ = false;
+  bool stopped_ = false;  ///< the others have been told to leave since the last step
   std::int64_t steps_ = 0;
   std::int64_t computed_tokens_ = 0;
 };

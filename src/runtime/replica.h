@@ -41,6 +41,8 @@ class Replica {
   Driver& driver() { return *driver_; }
   /// Other ranks: executes steps until the driver is gone.
   void follow();
+  /// Drivers: lets the other ranks return from follow(). Also done on destruction.
+  void stop() { driver_->stop(); }
 
   const ModelFiles& files() const { return files_; }
   const ModelSpec& spec() const { return files_.model->spec(); }

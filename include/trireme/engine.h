@@ -1,0 +1,99 @@
+// The engine: a model, loaded over the ranks of this run, that answers requests.
+//
+// One process is enough: `Engine engine(options)` with the default plan. With more ranks, start the same
+// program on each (`trireme launch -n 4 -- ./program`, or mpirun, or Slurm) and construct the engine
+// with the same options everywhere; the product of the three parallel sizes is the number of ranks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "trireme/error.h"
+#include "trireme/options.h"
+#include "trireme/request.h"
+#include "trireme/result.h"
+
+namespace trireme {
+
+/// Hears of text as it is generated. Pieces are whole UTF-8 characters.
+using OnText = std::function<void(std::string_view)>;
+
+/// What a rank holds and did.
+struct EngineStats {
+  std::string isa;        ///< the instruction set in use
+  std::string transport;  ///< single, shm, mpi
+  int rank = 0;
+  int ranks = 1;
+  std::int64_t checkpoint_bytes_read = 0;  ///< on this rank
+  std::int64_t weight_bytes = 0;           ///< packed, on this rank
+  std::int64_t model_blocks = 0;           ///< of the model's list, on this rank
+  std::int64_t kv_blocks = 0;
+  std::int64_t max_sequence_tokens = 0;
+  std::int64_t steps = 0;            ///< drivers only, as are the rest
+  std::int64_t computed_tokens = 0;  ///< rows that went through the model
+  std::int64_t prompt_tokens = 0;
+  std::int64_t generated_tokens = 0;
+  std::int64_t preemptions = 0;
+};
+
+class Engine {
+ public:
+  /// Loads this rank's share of the model; collective over all ranks. `now`: seconds since the
+  /// epoch for chat templates that print the date, or 0 for the present.
+  explicit Engine(const Options& options, std::int64_t now = 0);
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  // For programs that every rank runs alike.
+
+  /// Answers all requests, in their order. Collective: every rank passes the same requests; rank 0
+  /// gets the results, the others an empty list. Row i counts as row i for the random numbers.
+  std::vector<Result> generate(std::span<const Request> requests);
+  /// The log-probabilities of each request's prompt; `logits`: also every row of logits.
+  std::vector<Score> score(std::span<const Request> requests, bool logits = false);
+
+  // For programs that feed a replica themselves: one rank of each replica drives it.
+
+  bool is_driver() const;
+  /// Which replica this rank belongs to: 0 <= replica() < data_parallel_size.
+  int replica() const;
+
+  struct Finished {
+    std::uint64_t tag = 0;
+    Result result;
+  };
+  struct FinishedScore {
+    std::uint64_t tag = 0;
+    Score score;
+  };
+
+  /// Drivers: starts a request. A request that cannot run finishes with Result::error.
+  void submit(std::uint64_t tag, const Request& request, OnText on_text = {});
+  void submit_score(std::uint64_t tag, const Request& request, bool logits = false);
+  /// Drivers: runs one step for everything submitted, and returns what finished.
+  std::vector<Finished> step();
+  std::vector<FinishedScore> step_scores();
+  /// Drivers: requests that have not finished.
+  std::int64_t unfinished() const;
+  /// Drivers: lets the replica's other ranks return from follow(). Also done by the destructor.
+  void stop();
+  /// Other ranks: works for the driver until it stops.
+  void follow();
+
+  EngineStats stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The program's and library's version.
+std::string_view version();
+
+}  // namespace trireme

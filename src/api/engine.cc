@@ -1,0 +1,252 @@
+// The public engine over the ranks of this run.
+#include "trireme/engine.h"
+
+#include <chrono>
+#include <optional>
+
+#include "comm/environment.h"
+#include "comm/registry.h"
+#include "core/bytes.h"
+#include "core/error.h"
+#include "tasks/generate.h"
+#include "tasks/score.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::size_t rows_ahead = 256;  // requests kept ready for a driver: enough for any batch
+
+ParallelSizes sizes_of(const Options& options) {
+  return {options.data_parallel_size, options.tensor_parallel_size,
+          options.pipeline_parallel_size};
+}
+
+std::int64_t present() {
+  using namespace std::chrono;
+  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
+}
+
+void check_world(const ParallelSizes& sizes, int ranks) {
+  if (sizes.world() == ranks) return;
+  fail(ErrorKind::usage,
+       "-dp {} -tp {} -pp {} makes {} ranks, but {} are running; start as many as the plan has, or "
+       "change the plan",
+       sizes.dp, sizes.tp, sizes.pp, sizes.world(), ranks);
+}
+
+Message encode(const Result& r) {
+  ByteWriter out;
+  out.string(r.text);
+  out.array(r.token_ids);
+  out.value(r.prompt_tokens);
+  out.value(r.finish_reason);
+  out.value(r.error.has_value());
+  out.string(r.error ? r.error->code : "");
+  out.string(r.error ? r.error->message : "");
+  return out.take();
+}
+
+Message encode(const Score& s) {
+  ByteWriter out;
+  out.array(s.token_ids);
+  out.array(s.logprobs);
+  out.value(s.sum);
+  out.array(s.logits);
+  out.value(s.error.has_value());
+  out.string(s.error ? s.error->code : "");
+  out.string(s.error ? s.error->message : "");
+  return out.take();
+}
+
+std::optional<RequestError> decode_error(ByteReader& in) {
+  const bool there = in.value<bool>();
+  RequestError error;
+  error.code = in.string();
+  error.message = in.string();
+  return there ? std::optional(std::move(error)) : std::nullopt;
+}
+
+void decode(const Message& bytes, Result& r) {
+  ByteReader in(bytes);
+  r.text = in.string();
+  r.token_ids = in.array<std::int32_t>();
+  r.prompt_tokens = in.value<std::int64_t>();
+  r.finish_reason = in.value<FinishReason>();
+  r.error = decode_error(in);
+}
+
+void decode(const Message& bytes, Score& s) {
+  ByteReader in(bytes);
+  s.token_ids = in.array<std::int32_t>();
+  s.logprobs = in.array<float>();
+  s.sum = in.value<double>();
+  s.logits = in.array<float>();
+  s.error = decode_error(in);
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(const Options& options, std::int64_t now);
+
+  /// Answers rows [0, count), of which replica r takes each r-th; the results meet on rank 0.
+  template <typename Answer, typename Submit, typename Step>
+  std::vector<Answer> answer_all(std::size_t count, const Submit& submit, const Step& step);
+
+  ParallelSizes sizes;
+  std::unique_ptr<Communicator> world;
+  int replica_index = 0;
+  bool whole_run = true;  ///< world spans all replicas
+  std::unique_ptr<Replica> replica;
+  std::optional<Generator> generator;
+  std::optional<Scorer> scorer;
+  std::int64_t start = 0;
+};
+
+Engine::Impl::Impl(const Options& options, std::int64_t now)
+    : sizes(sizes_of(options)), world(connect()), start(now != 0 ? now : present()) {
+  const RankEnvironment environment = rank_environment();
+  std::unique_ptr<Communicator> ranks;
+  if (environment.replicas > 1) {  // the launcher started each replica as a group of its own
+    check_world(sizes, environment.replicas * world->size());
+    whole_run = false;
+    replica_index = environment.replica;
+    ranks = std::move(world);
+  } else {
+    check_world(sizes, world->size());
+    replica_index = point_of(world->rank(), sizes).dp;
+    ranks = world->group(replica_group(replica_index, sizes));
+  }
+  replica = std::make_unique<Replica>(options, std::move(ranks), environment.local_size);
+}
+
+template <typename Answer, typename Submit, typename Step>
+std::vector<Answer> Engine::Impl::answer_all(std::size_t count, const Submit& submit,
+                                             const Step& step) {
+  if (!whole_run) {
+    fail(ErrorKind::usage, "generate() needs all replicas in one group of ranks");
+  }
+  std::vector<Answer> answers(count);
+  ByteWriter mine;
+  const auto stride = static_cast<std::size_t>(sizes.dp);
+  std::size_t next = static_cast<std::size_t>(replica_index);
+  std::size_t unfinished = 0;
+  while (replica->is_driver() && (next < count || unfinished > 0)) {
+    for (; next < count && unfinished < rows_ahead; next += stride, ++unfinished) submit(next);
+    for (auto& [row, answer] : step()) {
+      mine.value<std::uint64_t>(row);
+      mine.array(encode(answer));
+      --unfinished;
+    }
+  }
+  if (replica->is_driver()) {
+    replica->stop();
+  } else {
+    replica->follow();
+  }
+  const std::vector<Message> parts = world->gather(0, mine.take());
+  if (world->rank() != 0) return {};
+  for (const Message& part : parts) {
+    for (ByteReader in(part); !in.done();) {
+      const auto row = in.value<std::uint64_t>();
+      decode(in.array<std::byte>(), answers.at(static_cast<std::size_t>(row)));
+    }
+  }
+  return answers;
+}
+
+Engine::Engine(const Options& options, std::int64_t now)
+    : impl_(std::make_unique<Impl>(options, now)) {}
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+
+std::vector<Result> Engine::generate(std::span<const Request> requests) {
+  using Pair = std::pair<std::uint64_t, Result>;
+  return impl_->answer_all<Result>(
+      requests.size(),
+      [&](std::size_t row) {
+        Request request = requests[row];
+        request.row = row;
+        submit(row, request);
+      },
+      [&] {
+        std::vector<Pair> pairs;
+        for (Finished& f : step()) pairs.emplace_back(f.tag, std::move(f.result));
+        return pairs;
+      });
+}
+
+std::vector<Score> Engine::score(std::span<const Request> requests, bool logits) {
+  using Pair = std::pair<std::uint64_t, Score>;
+  return impl_->answer_all<Score>(
+      requests.size(), [&](std::size_t row) { submit_score(row, requests[row], logits); },
+      [&] {
+        std::vector<Pair> pairs;
+        for (FinishedScore& f : step_scores()) pairs.emplace_back(f.tag, std::move(f.score));
+        return pairs;
+      });
+}
+
+bool Engine::is_driver() const { return impl_->replica->is_driver(); }
+int Engine::replica() const { return impl_->replica_index; }
+
+void Engine::submit(std::uint64_t tag, const Request& request, OnText on_text) {
+  if (!impl_->generator) impl_->generator.emplace(*impl_->replica, impl_->start);
+  impl_->generator->submit(tag, request, std::move(on_text));
+}
+
+void Engine::submit_score(std::uint64_t tag, const Request& request, bool logits) {
+  if (!impl_->scorer) impl_->scorer.emplace(*impl_->replica, impl_->start);
+  impl_->scorer->submit(tag, request, logits);
+}
+
+std::vector<Engine::Finished> Engine::step() {
+  std::vector<Finished> finished;
+  if (!impl_->generator) return finished;
+  for (auto& [tag, result] : impl_->generator->step()) finished.push_back({tag, std::move(result)});
+  return finished;
+}
+
+std::vector<Engine::FinishedScore> Engine::step_scores() {
+  std::vector<FinishedScore> finished;
+  if (!impl_->scorer) return finished;
+  for (auto& [tag, score] : impl_->scorer->step()) finished.push_back({tag, std::move(score)});
+  return finished;
+}
+
+std::int64_t Engine::unfinished() const {
+  return (impl_->generator ? impl_->generator->unfinished() : 0) +
+         (impl_->scorer ? impl_->scorer->unfinished() : 0);
+}
+
+void Engine::stop() { impl_->replica->stop(); }
+void Engine::follow() { impl_->replica->follow(); }
+
+EngineStats Engine::stats() const {
+  Replica& replica = *impl_->replica;
+  const Replica::Counters counters = replica.counters();
+  EngineStats stats{.isa = std::string(replica.backend().name()),
+                    .transport = std::string(replica.ranks().transport()),
+                    .rank = replica.ranks().rank(),
+                    .ranks = replica.ranks().size(),
+                    .checkpoint_bytes_read = counters.checkpoint_bytes_read,
+                    .weight_bytes = counters.weight_bytes,
+                    .model_blocks = counters.blocks,
+                    .kv_blocks = counters.kv_blocks,
+                    .max_sequence_tokens = replica.max_sequence_tokens()};
+  if (!replica.is_driver()) return stats;
+  stats.steps = replica.driver().steps();
+  stats.computed_tokens = replica.driver().computed_tokens();
+  stats.preemptions = replica.driver().scheduler().preemptions();
+  if (impl_->generator) {
+    stats.prompt_tokens = impl_->generator->prompt_tokens();
+    stats.generated_tokens = impl_->generator->generated_tokens();
+  }
+  return stats;
+}
+
+std::string_view version() { return TRIREME_VERSION; }
+
+}  // namespace trireme

@@ -1,0 +1,122 @@
+#include "tasks/generation_defaults.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::int64_t default_new_tokens = 20;
+constexpr std::int64_t default_top_k = 50;
+
+HfConfig read_generation_config(const std::filesystem::path& directory) {
+  const std::filesystem::path file = directory / "generation_config.json";
+  if (!std::filesystem::exists(file)) return HfConfig::parse("{}", file.string());
+  return HfConfig::read(file);
+}
+
+std::optional<float> number(const HfConfig& config, std::string_view key) {
+  const std::optional<double> value = config.number(key);
+  return value ? std::optional<float>(static_cast<float>(*value)) : std::nullopt;
+}
+
+std::vector<std::int32_t> token_ids(const HfConfig& config, std::string_view key) {
+  std::vector<std::int32_t> ids;
+  for (const std::int64_t id : config.integers(key)) {
+    if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) {
+      config.reject(key, "token ids");
+    }
+    ids.push_back(static_cast<std::int32_t>(id));
+  }
+  return ids;
+}
+
+template <typename T>
+std::optional<T> first(const std::optional<T>& a, const std::optional<T>& b) {
+  return a ? a : b;
+}
+
+void require(bool condition, std::string_view field, double value, std::string_view expected) {
+  if (!condition) fail(ErrorKind::input, "{} is {}; expected {}", field, value, expected);
+}
+
+/// Naming how to sample means wanting to sample.
+bool asks_to_sample(const SamplingParams& p) {
+  return (p.temperature && *p.temperature > 0) || (!p.temperature && (p.top_k || p.top_p || p.min_p));
+}
+
+}  // namespace
+
+GenerationDefaults::GenerationDefaults(const std::filesystem::path& model_directory,
+                                       const HfConfig& config) {
+  const HfConfig generation = read_generation_config(model_directory);
+  defaults_.max_new_tokens = generation.integer("max_new_tokens");
+  defaults_.do_sample = generation.boolean("do_sample");
+  defaults_.temperature = number(generation, "temperature");
+  defaults_.top_k = generation.integer("top_k");
+  defaults_.top_p = number(generation, "top_p");
+  defaults_.min_p = number(generation, "min_p");
+  defaults_.repetition_penalty = number(generation, "repetition_penalty");
+  max_length_ = generation.integer("max_length");
+  end_tokens_ = token_ids(generation, "eos_token_id");
+  if (end_tokens_.empty()) end_tokens_ = token_ids(config, "eos_token_id");
+  std::vector<std::int32_t> bos = token_ids(generation, "bos_token_id");
+  if (bos.empty()) bos = token_ids(config, "bos_token_id");
+  if (!bos.empty()) bos_token_ = bos.front();
+}
+
+std::int64_t GenerationDefaults::new_tokens(const SamplingParams& params,
+                                            std::int64_t prompt_tokens) const {
+  if (params.max_new_tokens) return *params.max_new_tokens;
+  if (defaults_.max_new_tokens) return *defaults_.max_new_tokens;
+  // transformers' own default for max_length, 20, counts as not given.
+  if (max_length_ && *max_length_ != default_new_tokens) {
+    return std::max<std::int64_t>(1, *max_length_ - prompt_tokens);
+  }
+  return default_new_tokens;
+}
+
+ResolvedSampling GenerationDefaults::resolve(const Request& request, std::int64_t prompt_tokens,
+                                             std::int64_t room) const {
+  const SamplingParams& asked = request.sampling;
+  ResolvedSampling out;
+  SamplerSettings& s = out.sampler;
+  const bool sample = asked.do_sample ? *asked.do_sample
+                      : asked.temperature && *asked.temperature == 0
+                          ? false
+                          : asks_to_sample(asked) || defaults_.do_sample.value_or(false);
+  s.temperature = first(asked.temperature, defaults_.temperature).value_or(1.0f);
+  require(std::isfinite(s.temperature) && s.temperature >= 0, "temperature",
+          static_cast<double>(s.temperature), "a number from 0 (greedy) up");
+  s.greedy = !sample || s.temperature == 0;
+  const std::int64_t top_k = first(asked.top_k, defaults_.top_k).value_or(default_top_k);
+  require(top_k >= -1, "top_k", static_cast<double>(top_k), "a positive number, or 0 or -1 for all");
+  s.top_k = static_cast<std::int32_t>(
+      std::clamp<std::int64_t>(top_k, 0, std::numeric_limits<std::int32_t>::max()));
+  s.top_p = first(asked.top_p, defaults_.top_p).value_or(1.0f);
+  require(s.top_p > 0 && s.top_p <= 1, "top_p", static_cast<double>(s.top_p),
+          "a number above 0 and at most 1");
+  s.min_p = first(asked.min_p, defaults_.min_p).value_or(0.0f);
+  require(s.min_p >= 0 && s.min_p <= 1, "min_p", static_cast<double>(s.min_p),
+          "a number from 0 to 1");
+  s.repetition_penalty =
+      first(asked.repetition_penalty, defaults_.repetition_penalty).value_or(1.0f);
+  require(std::isfinite(s.repetition_penalty) && s.repetition_penalty > 0, "repetition_penalty",
+          static_cast<double>(s.repetition_penalty), "a number above 0");
+  s.seed = asked.seed.value_or(0);
+  s.row = request.row;
+
+  out.max_new_tokens = new_tokens(asked, prompt_tokens);
+  require(out.max_new_tokens >= 1, "max_new_tokens", static_cast<double>(out.max_new_tokens),
+          "at least 1");
+  out.max_new_tokens = std::min(out.max_new_tokens, room);
+  if (!asked.ignore_eos.value_or(false)) out.end_tokens = end_tokens_;
+  out.stop = asked.stop;
+  return out;
+}
+
+}  // namespace trireme

@@ -1,0 +1,46 @@
+// What a request that leaves something open means: generation_config.json first, then the defaults of
+// transformers' generate().
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "models/hf_config.h"
+#include "runtime/sampler.h"
+#include "trireme/request.h"
+
+namespace trireme {
+
+/// One request's settings with nothing left open.
+struct ResolvedSampling {
+  SamplerSettings sampler;
+  std::int64_t max_new_tokens = 0;
+  std::vector<std::int32_t> end_tokens;
+  std::vector<std::string> stop;
+};
+
+class GenerationDefaults {
+ public:
+  /// Reads generation_config.json, if the directory has one; end-of-sequence ids come from there or
+  /// from config.json.
+  GenerationDefaults(const std::filesystem::path& model_directory, const HfConfig& config);
+
+  /// Throws Error(input) naming the field that is out of range. `room`: tokens that still fit after
+  /// the prompt of `prompt_tokens`.
+  ResolvedSampling resolve(const Request& request, std::int64_t prompt_tokens,
+                           std::int64_t room) const;
+
+  const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
+  std::optional<std::int32_t> bos_token() const { return bos_token_; }
+
+ private:
+  std::int64_t new_tokens(const SamplingParams& params, std::int64_t prompt_tokens) const;
+
+  SamplingParams defaults_;
+  std::optional<std::int64_t> max_length_;
+  std::vector<std::int32_t> end_tokens_;
+  std::optional<std::int32_t> bos_token_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,84 @@
+#include "tasks/prompts.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json parse_array(const std::string& text, std::string_view what) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded() || !json.is_array()) {
+    throw RequestFailure("invalid_request", fmt::format("{} must be a JSON array", what));
+  }
+  return json;
+}
+
+}  // namespace
+
+Prompts::Prompts(const std::filesystem::path& model_directory, std::int64_t vocab_size,
+                 std::int64_t now)
+    : directory_(model_directory), vocab_size_(vocab_size), now_(now) {}
+
+const Tokenizer& Prompts::tokenizer() const {
+  if (!tokenizer_) tokenizer_ = Tokenizer::load(directory_);
+  return *tokenizer_;
+}
+
+std::vector<std::int32_t> Prompts::encode(const Request& request,
+                                          std::optional<std::int32_t> bos_token) const {
+  const int given = int{request.prompt.has_value()} + int{request.messages.has_value()} +
+                    int{request.token_ids.has_value()};
+  if (given != 1) {
+    throw RequestFailure("invalid_request",
+                         "give exactly one of prompt, messages and token ids");
+  }
+  std::vector<std::int32_t> ids;
+  try {
+    if (request.token_ids) {
+      ids = *request.token_ids;
+    } else if (request.prompt) {
+      ids = tokenizer().encode(*request.prompt, true);
+    } else {
+      ids = tokenizer().encode(render(request), false);
+    }
+  } catch (const Error& error) {
+    throw RequestFailure("invalid_prompt", error.what());
+  }
+  if (ids.empty() && bos_token) ids.push_back(*bos_token);
+  check_ids(ids);
+  return ids;
+}
+
+std::string Prompts::render(const Request& request) const {
+  if (!template_read_) {
+    template_ = ChatTemplate::load(directory_);
+    template_read_ = true;
+  }
+  if (!template_) {
+    throw RequestFailure("no_chat_template",
+                         "the model has no chat template, so it cannot take messages; give a "
+                         "prompt instead");
+  }
+  ChatOptions options;
+  options.now = now_;
+  if (request.tools) options.tools = parse_array(*request.tools, "tools");
+  return template_->render(parse_array(*request.messages, "messages"), options);
+}
+
+void Prompts::check_ids(const std::vector<std::int32_t>& ids) const {
+  if (ids.empty()) throw RequestFailure("empty_prompt", "the prompt has no tokens");
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= vocab_size_) {
+      throw RequestFailure("invalid_token",
+                           fmt::format("token id {} is outside the model's vocabulary of {}", id,
+                                       vocab_size_));
+    }
+  }
+}
+
+}  // namespace trireme

@@ -1,0 +1,49 @@
+// From a request to token ids: plain text, chat messages or ids as they are.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "models/hf_config.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+#include "trireme/request.h"
+#include "trireme/result.h"
+
+namespace trireme {
+
+class Prompts {
+ public:
+  /// `now`: seconds since the epoch, for templates that print the date; fixed for a run.
+  Prompts(const std::filesystem::path& model_directory, std::int64_t vocab_size, std::int64_t now);
+
+  /// The tokenizer; loaded when first needed, so that token ids alone need none.
+  const Tokenizer& tokenizer() const;
+  /// Token ids of the request's prompt. Throws RequestFailure.
+  std::vector<std::int32_t> encode(const Request& request,
+                                   std::optional<std::int32_t> bos_token) const;
+
+ private:
+  std::string render(const Request& request) const;
+  void check_ids(const std::vector<std::int32_t>& ids) const;
+
+  std::filesystem::path directory_;
+  std::int64_t vocab_size_;
+  std::int64_t now_;
+  mutable std::unique_ptr<Tokenizer> tokenizer_;
+  mutable std::optional<ChatTemplate> template_;
+  mutable bool template_read_ = false;
+};
+
+/// Something wrong with one request.
+class RequestFailure : public std::runtime_error {
+ public:
+  RequestFailure(std::string code, const std::string& message)
+      : std::runtime_error(message), code_(std::move(code)) {}
+  RequestError error() const { return {code_, what()}; }
+
+ private:
+  std::string code_;
+};
+
+}  // namespace trireme
