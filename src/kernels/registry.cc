@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "kernels/cpu/amx_linear.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/reference/reference_backend.h"
 
@@ -25,7 +26,15 @@ constexpr Entry entries[] = {
     {"avx2", has_avx2, []() -> Made { return std::make_unique<CpuBackend>(cpu::avx2_kernels()); }},
     {"avx512", has_avx512,
      []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512_kernels()); }},
+    {"amx", [] { return has_avx512() && amx_granted(); },
+     [] { return make_amx_backend(make_backend("avx512")); }},
 };
+
+/// The best available backend whose bits are the reference's.
+const char* fastest_plain() {
+  if (has_avx512()) return "avx512";
+  return has_avx2() ? "avx2" : "reference";
+}
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -54,6 +63,8 @@ std::unique_ptr<Backend> make_backend(std::string_view name) {
   for (const Entry& entry : entries) {
     if (name == entry.name && entry.available()) return entry.make();
   }
+  // For tests of AMX's order of additions on any machine; too slow to be listed or chosen.
+  if (name == "amx-emulated") return make_emulated_amx_backend(make_backend(fastest_plain()));
   fail(ErrorKind::usage, "there is no instruction set '{}' on this machine; it has: {}", name,
        joined(available_backends()));
 }

@@ -1,0 +1,12 @@
+// The AMX kernels over the emulated tiles.
+#include "kernels/cpu/amx_emulator.h"
+#include "kernels/cpu/amx_kernel.h"
+
+namespace trireme::amx {
+
+const Kernels& emulated_kernels() {
+  static constexpr Kernels kernels = Kernel<EmulatedTiles>::entry_points();
+  return kernels;
+}
+
+}  // namespace trireme::amx

@@ -1,0 +1,132 @@
+#include "kernels/cpu/amx_emulator.h"
+
+#include <bit>
+#include <cstddef>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace trireme::amx {
+
+namespace {
+
+/// The sign of `value` if it is denormal or zero.
+inline float flush_input(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return (bits & 0x7f800000u) == 0 ? std::bit_cast<float>(bits & 0x80000000u) : value;
+}
+
+/// Rounds a result to float32 once. `exact` is a sum of two numbers of at most 24 significant bits,
+/// computed in double: since 53 >= 2 * 24 + 2 the second rounding does no harm (Figueroa, "When is
+/// double rounding innocuous?", 1995). Tininess is detected after rounding, as x86 does: what would
+/// round up to the smallest normal number, 2^-126, with an unbounded exponent is not flushed.
+inline float round_result(double exact) {
+  constexpr double smallest_kept = 0x1p-126 - 0x1p-151;
+  const double size = exact < 0 ? -exact : exact;
+  const auto sign = static_cast<std::uint32_t>(std::bit_cast<std::uint64_t>(exact) >> 32);
+  return size < smallest_kept ? std::bit_cast<float>(sign & 0x80000000u)
+                              : static_cast<float>(exact);
+}
+
+inline float low_half(std::uint32_t pair) { return flush_input(std::bit_cast<float>(pair << 16)); }
+
+inline float high_half(std::uint32_t pair) {
+  return flush_input(std::bit_cast<float>(pair & 0xffff0000u));
+}
+
+/// acc[n] = a * b[n] + acc[n]. `a`, `b` and `acc` hold no denormals.
+inline void multiply_add(float a, const float* b, float* acc) {
+  for (int n = 0; n < 16; ++n) {
+    acc[n] = round_result(static_cast<double>(a) * static_cast<double>(b[n]) +
+                          static_cast<double>(acc[n]));
+  }
+}
+
+bool is_zero(const std::uint8_t* bytes, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (bytes[i] != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+float fma_flushing(float a, float b, float c) {
+  return round_result(static_cast<double>(flush_input(a)) * static_cast<double>(flush_input(b)) +
+                      static_cast<double>(flush_input(c)));
+}
+
+float add_flushing(float a, float b) {
+  return round_result(static_cast<double>(flush_input(a)) + static_cast<double>(flush_input(b)));
+}
+
+EmulatedTiles::EmulatedTiles(const TileConfig& config) : config_(config) {
+  TRIREME_ASSERT(config.palette == 1 && config.start_row == 0);
+  TRIREME_ASSERT(is_zero(config.reserved, sizeof(config.reserved)));
+  for (int tile = 0; tile < 16; ++tile) {
+    TRIREME_ASSERT(config.rows[tile] <= 16 && config.row_bytes[tile] <= 64);
+    TRIREME_ASSERT((config.rows[tile] == 0) == (config.row_bytes[tile] == 0));
+    TRIREME_ASSERT(tile < tile_count || config.rows[tile] == 0);
+  }
+}
+
+void EmulatedTiles::load_tile(int number, const void* base, std::int64_t stride) {
+  zero_tile(number);
+  Row* row = tile(number).data();
+  for (std::int64_t i = 0; i < config_.rows[number]; ++i) {
+    std::memcpy(row[i].words.data(), static_cast<const std::byte*>(base) + i * stride,
+                config_.row_bytes[number]);
+  }
+}
+
+void EmulatedTiles::store_tile(int number, void* base, std::int64_t stride) const {
+  TRIREME_ASSERT(config_.rows[number] != 0);
+  const Row* row = tile(number).data();
+  for (std::int64_t i = 0; i < config_.rows[number]; ++i) {
+    std::memcpy(static_cast<std::byte*>(base) + i * stride, row[i].words.data(),
+                config_.row_bytes[number]);
+  }
+}
+
+void EmulatedTiles::zero_tile(int number) {
+  TRIREME_ASSERT(config_.rows[number] != 0);
+  tile(number) = {};
+}
+
+void EmulatedTiles::dot_tiles(int c, int a, int b) {
+  TRIREME_ASSERT(c != a && c != b && a != b);
+  TRIREME_ASSERT(config_.rows[c] != 0 && config_.rows[c] == config_.rows[a]);
+  TRIREME_ASSERT(config_.row_bytes[c] == config_.row_bytes[b]);
+  TRIREME_ASSERT(config_.row_bytes[a] == 4 * config_.rows[b]);
+  TRIREME_ASSERT(config_.row_bytes[c] % 4 == 0);
+  const auto pairs = static_cast<std::size_t>(config_.rows[b]);
+
+  // B as floats, once for all the rows. Columns beyond the configured ones are zero and stay so.
+  alignas(64) float low[16][16];
+  alignas(64) float high[16][16];
+  for (std::size_t k = 0; k < pairs; ++k) {
+    for (std::size_t n = 0; n < 16; ++n) {
+      const std::uint32_t pair = tile(b)[k].words[n];
+      low[k][n] = low_half(pair);
+      high[k][n] = high_half(pair);
+    }
+  }
+  // The first and the second elements of the pairs are two chains; they meet, then the accumulator.
+  for (std::size_t m = 0; m < config_.rows[c]; ++m) {
+    alignas(64) float even[16] = {};
+    alignas(64) float odd[16] = {};
+    for (std::size_t k = 0; k < pairs; ++k) {
+      const std::uint32_t pair = tile(a)[m].words[k];
+      multiply_add(low_half(pair), low[k], even);
+      multiply_add(high_half(pair), high[k], odd);
+    }
+    Row& row = tile(c)[m];
+    for (std::size_t n = 0; n < 16; ++n) {
+      const float sum = add_flushing(even[n], odd[n]);
+      row.words[n] =
+          std::bit_cast<std::uint32_t>(add_flushing(std::bit_cast<float>(row.words[n]), sum));
+    }
+  }
+}
+
+}  // namespace trireme::amx

@@ -1,0 +1,3 @@
+trireme_test(device_amx
+  SOURCES amx_backend_test.cc amx_emulator_test.cc amx_linear_test.cc amx_trap.cc
+  LINKS trireme_kernels LABELS device)
