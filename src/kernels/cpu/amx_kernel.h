@@ -211,12 +211,18 @@ class Kernel {
   }
 
   /// Row tiles [tile, tile + RT) of the part by the column tiles [half, half + CT) of the panel.
+  /// Not inlined, so that the loop has the general registers to itself.
   template <int RT, int CT>
-  static void block(Tiles& tiles, Site& site, std::int64_t tile, std::int64_t half) {
+  [[gnu::noinline]] static void block(Tiles& tiles, Site& site, std::int64_t tile,
+                                      std::int64_t half) {
     start<RT, CT>(tiles, site, tile, half);
     const std::byte* w = site.w + half * row_bytes;
-    const std::byte* a = site.a + tile * site.a_tile_stride;
-    for (std::int64_t j = 0; j < site.task.k.steps; ++j) {
+    // Locals: the tile instructions tell the compiler that memory may change.
+    const std::int64_t tile_stride = site.a_tile_stride;
+    const std::int64_t step_stride = site.p.tile_bytes();
+    const std::byte* a = site.a + tile * tile_stride;
+    const std::byte* w_end = w + site.task.k.steps * step_bytes;
+    for (; w < w_end; w += step_bytes, a += step_stride) {
       prefetch(site, w);
       unroll<CT>([&](auto column) {
         constexpr int c = column;
@@ -225,14 +231,12 @@ class Kernel {
       unroll<RT>([&](auto row) {
         constexpr int r = row;
         constexpr int a_tile = first_a_tile + r % 2;
-        tiles.template load<a_tile>(a + r * site.a_tile_stride, row_bytes);
+        tiles.template load<a_tile>(a + r * tile_stride, row_bytes);
         unroll<CT>([&](auto column) {
           constexpr int c = column;
           tiles.template dot<r * CT + c, a_tile, first_b_tile + c>();
         });
       });
-      w += step_bytes;
-      a += site.p.tile_bytes();
     }
     unroll<RT * CT>([&](auto index) {
       constexpr int i = index;
