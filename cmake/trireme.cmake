@@ -4,6 +4,7 @@
 add_library(trireme_flags INTERFACE)
 target_compile_options(trireme_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+  -Wno-missing-field-initializers  # designated initialisers leave defaults on purpose
   # The output bytes are part of the contract: the compiler may not contract a*b+c into a
   # fused multiply-add, nor reorder anything. Kernels that want an FMA spell it.
   -ffp-contract=off -fno-fast-math)

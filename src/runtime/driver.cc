@@ -1,6 +1,5 @@
 #include "runtime/driver.h"
 
-
 #include "core/error.h"
 
 namespace trireme {
