@@ -17,16 +17,18 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 
-// Contents of a class. Oniguruma counts the superscript digits and the vulgar fractions of Latin-1
-// as word characters.
+// Contents of a class.
 constexpr std::string_view kSpace =
     R"(\t-\r\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 constexpr std::string_view kNotSpace =
     R"(\x00-\x08\x0E-\x1F\x21-\x84\x86-\x9F\xA1-\x{167F}\x{1681}-\x{1FFF}\x{200B}-\x{2027})"
     R"(\x{202A}-\x{202E}\x{2030}-\x{205E}\x{2060}-\x{2FFF}\x{3001}-\x{10FFFF})";
 constexpr std::string_view kWord =
-    R"(\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\xB2\xB3\xB9\xBC-\xBE\x{24B6}-\x{24E9}\x{1F130}-\x{1F149})"
+    R"(\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149})"
     R"(\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+// Outside of a class, Oniguruma counts the superscript digits and the vulgar fractions of Latin-1
+// as word characters too.
+constexpr std::string_view kMoreWord = R"(\xB2\xB3\xB9\xBC-\xBE)";
 constexpr std::string_view kHex = "0-9A-Fa-f";
 
 std::string set_of(std::string_view items, bool negated) {
@@ -89,7 +91,7 @@ std::optional<std::string_view> posix_class(std::string_view name) {
   if (name == "alnum") return R"(\p{Alphabetic}\p{Nd})";
   if (name == "upper" || name == "uppercase") return R"(\p{Uppercase})";
   if (name == "lower" || name == "lowercase") return R"(\p{Lowercase})";
-  if (name == "punct") return R"(\p{P}$+<=>^`|~)";
+  if (name == "punct") return R"(\p{P}\p{S})";
   if (name == "cntrl") return R"(\p{Cc})";
   if (name == "blank") return R"(\t\p{Zs})";
   if (name == "xdigit") return kHex;
@@ -259,16 +261,25 @@ class Translator {
     return true;
   }
 
+  static std::string word_set(bool negated) {
+    return set_of(fmt::format("{}{}", kWord, kMoreWord), negated);
+  }
+
   void escape() {
     ++at_;
+    const char name = peek();
+    if (name == 'w' || name == 'W') {
+      ++at_;
+      out_ += word_set(name == 'W');
+      return;
+    }
     if (const auto set = class_escape()) {
       out_ += set->str();
       return;
     }
-    const char name = peek();
     if (name == 'b' || name == 'B') {
       ++at_;
-      const std::string word = set_of(kWord, false);
+      const std::string word = word_set(false);
       out_ += name == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word)
                           : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", word);
     } else if (name == 'A' || name == 'z' || name == 'Z' || name == 'R') {
@@ -322,6 +333,7 @@ class Translator {
         refuse(fmt::format("the property {}", written));
       }
     }
+    if (name == "punct") name = "p";  // unlike [:punct:], which has the symbols too
     if (const auto category = general_category(name)) {
       return {fmt::format("\\{}{{{}}}", negated ? 'P' : 'p', *category), {}};
     }
