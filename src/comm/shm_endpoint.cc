@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 namespace trireme {
@@ -38,7 +39,12 @@ ShmEndpoint::ShmEndpoint(std::shared_ptr<ShmSegment> segment, int rank)
   heartbeat();
 }
 
-ShmEndpoint::~ShmEndpoint() { segment_->mark_gone(rank_); }
+ShmEndpoint::~ShmEndpoint() {
+  if (std::uncaught_exceptions() > exceptions_) {
+    segment_->abort(fmt::format("rank {} stopped on an error", rank_));
+  }
+  segment_->mark_gone(rank_);
+}
 
 void ShmEndpoint::peer_left(int peer) const {
   segment_->throw_if_aborted();  // names the true reason, if there is one

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <deque>
+#include <exception>
 #include <map>
 #include <optional>
 #include <span>
@@ -104,7 +105,8 @@ class ShmEndpoint {
 
   std::shared_ptr<ShmSegment> segment_;
   int rank_;
-  std::vector<Arriving> arriving_;  // per sender
+  int exceptions_ = std::uncaught_exceptions();  // more of them at the end: this rank has failed
+  std::vector<Arriving> arriving_;               // per sender
   std::map<std::pair<ShmChannel, int>, std::deque<Message>> inbox_;
   std::map<std::vector<int>, std::uint32_t> groups_made_;
 };

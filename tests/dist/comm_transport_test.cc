@@ -50,7 +50,8 @@ std::pair<std::string, int> shell(const std::string& command) {
 }
 
 std::string mpirun(int ranks) {
-  return "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n " +
+  return "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe "
+         "-n " +
          std::to_string(ranks) + " " TRIREME_BINARY_DIR "/comm_worker ";
 }
 

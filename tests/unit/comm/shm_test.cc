@@ -74,19 +74,25 @@ TEST(Shm, AbortWakesEveryWaiter) {
 }
 
 TEST(Shm, WaitingForARankThatHasLeftFails) {
-  const auto errors = run(3, [](Communicator& world) {
-    if (world.rank() == 1) return world.send(0, Message(5));
-    if (world.rank() == 2) {
-      while (world.try_receive(1)) {
+  for (const bool polling : {false, true}) {
+    const auto errors = run(2, [&](Communicator& world) {
+      if (world.rank() == 1) return world.send(0, Message(5));
+      EXPECT_EQ(world.receive(1).size(), 5u);  // what was sent before still counts
+      if (!polling) world.barrier();
+      while (!world.try_receive(1)) {
       }
-      for (;;) world.try_receive(1);
-    }
-    EXPECT_EQ(world.receive(1).size(), 5u);  // what was sent before still counts
-    world.barrier();
+    });
+    EXPECT_EQ(errors[0], "rank 1 has left while rank 0 still waits for it");
+    EXPECT_EQ(errors[1], "");
+  }
+}
+
+TEST(Shm, ARankThatStopsOnAnErrorEndsTheOthers) {
+  const auto errors = run(2, [](Communicator& world) {
+    if (world.rank() == 1) throw std::runtime_error("my own fault");
+    world.receive(1);
   });
-  EXPECT_EQ(errors[0], "rank 1 has left while rank 0 still waits for it");
-  EXPECT_EQ(errors[1], "");
-  EXPECT_EQ(errors[2], "rank 1 has left while rank 2 still waits for it");
+  EXPECT_EQ(errors, (std::vector<std::string>{"rank 1 stopped on an error", "my own fault"}));
 }
 
 TEST(Shm, ErrorsArePeerLost) {

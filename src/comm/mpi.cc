@@ -1,0 +1,327 @@
+#include "comm/mpi.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <numeric>
+#include <string>
+#include <thread>
+
+#include "core/error.h"
+#include "core/range.h"
+#include "core/spin.h"
+
+namespace trireme {
+
+namespace {
+
+// MPI counts in int. A longer message goes in parts, of which all but the last say that more
+// follow.
+constexpr std::size_t most_bytes = std::size_t{1} << 30;
+enum Tag : int { last_part = 0, more_follow = 1 };
+
+void check(int result, const char* what) {
+  if (result == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int size = 0;
+  MPI_Error_string(result, text, &size);
+  fail(ErrorKind::peer_lost, "{}: {}", what, std::string(text, static_cast<std::size_t>(size)));
+}
+
+/// Waits without keeping a core from those who have work: Open MPI itself would spin for ever.
+class Patience {
+ public:
+  void pause() {
+    if (spin_.pause()) return;
+    if (++sleeps_ < 200) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+  }
+
+ private:
+  Spin spin_;
+  int sleeps_ = 0;
+};
+
+/// Where each rank's part of a buffer begins and how long it is, in elements.
+struct Parts {
+  explicit Parts(int ranks) : counts(static_cast<std::size_t>(ranks)), begins(counts.size()) {}
+  void set(int rank, std::int64_t begin, std::int64_t count) {
+    begins[static_cast<std::size_t>(rank)] = static_cast<int>(begin);
+    counts[static_cast<std::size_t>(rank)] = static_cast<int>(count);
+  }
+  std::vector<int> counts, begins;
+};
+
+}  // namespace
+
+MpiSession::MpiSession() {
+  int initialised = 0;
+  MPI_Initialized(&initialised);
+  if (initialised != 0) return;
+  int provided = 0;
+  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  owned_ = true;
+}
+
+MpiSession::~MpiSession() {
+  int finalised = 0;
+  MPI_Finalized(&finalised);
+  if (owned_ && finalised == 0) MPI_Finalize();
+}
+
+MpiCommunicator::MpiCommunicator(std::shared_ptr<MpiSession> session, MPI_Comm comm)
+    : session_(std::move(session)), comm_(comm) {
+  MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+  MPI_Comm_rank(comm_, &rank_);
+  MPI_Comm_size(comm_, &size_);
+}
+
+MpiCommunicator::~MpiCommunicator() {
+  if (std::uncaught_exceptions() > exceptions_) abort("this rank stopped on an error");
+  // A message that nobody ever asks for must not keep this rank for ever.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  Patience patience;
+  for (reap(); !sending_.empty(); reap()) {
+    if (std::chrono::steady_clock::now() > end) abort("sent messages were never received");
+    patience.pause();
+  }
+  MPI_Comm_free(&comm_);
+}
+
+void MpiCommunicator::wait(MPI_Request request) {
+  Patience patience;
+  for (int done = 0;;) {
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "waiting for another MPI rank");
+    if (done != 0) return;
+    patience.pause();
+  }
+}
+
+/// Lets go of the messages that have left.
+void MpiCommunicator::reap() {
+  while (!sending_.empty()) {
+    int done = 0;
+    check(MPI_Test(&sending_.front().request, &done, MPI_STATUS_IGNORE),
+          "sending to another MPI rank");
+    if (done == 0) return;
+    sending_.pop_front();
+  }
+}
+
+void MpiCommunicator::send(int to, std::span<const std::byte> message) {
+  reap();
+  do {
+    const auto part = message.first(std::min(message.size(), most_bytes));
+    message = message.subspan(part.size());
+    Sending& sending = sending_.emplace_back();
+    sending.bytes.assign(part.begin(), part.end());
+    check(MPI_Isend(sending.bytes.data(), static_cast<int>(part.size()), MPI_BYTE, to,
+                    message.empty() ? last_part : more_follow, comm_, &sending.request),
+          "sending to another MPI rank");
+  } while (!message.empty());
+}
+
+MPI_Message MpiCommunicator::await(int from, MPI_Status& status) {
+  Patience patience;
+  for (;;) {
+    int there = 0;
+    MPI_Message arriving = MPI_MESSAGE_NULL;
+    check(MPI_Improbe(from, MPI_ANY_TAG, comm_, &there, &arriving, &status),
+          "receiving from another MPI rank");
+    if (there != 0) return arriving;
+    reap();
+    patience.pause();
+  }
+}
+
+Message MpiCommunicator::take(MPI_Message arriving, const MPI_Status& status) {
+  int size = 0;
+  MPI_Get_count(&status, MPI_BYTE, &size);
+  Message message(static_cast<std::size_t>(size));
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Imrecv(message.data(), size, MPI_BYTE, &arriving, &request),
+        "receiving from another MPI rank");
+  wait(request);
+  return message;
+}
+
+Message MpiCommunicator::receive_rest(int from, Message message, bool more) {
+  while (more) {
+    MPI_Status status;
+    MPI_Message arriving = await(from, status);
+    const Message part = take(arriving, status);
+    message.insert(message.end(), part.begin(), part.end());
+    more = status.MPI_TAG == more_follow;
+  }
+  return message;
+}
+
+Message MpiCommunicator::receive(int from) { return receive_rest(from, {}, true); }
+
+std::optional<Message> MpiCommunicator::try_receive(int from) {
+  reap();
+  int there = 0;
+  MPI_Status status;
+  MPI_Message arriving = MPI_MESSAGE_NULL;
+  check(MPI_Improbe(from, MPI_ANY_TAG, comm_, &there, &arriving, &status),
+        "receiving from another MPI rank");
+  if (there == 0) return std::nullopt;
+  Message first = take(arriving, status);
+  return receive_rest(from, std::move(first), status.MPI_TAG == more_follow);
+}
+
+void MpiCommunicator::receive_into(int from, std::span<std::byte> into) {
+  for (bool more = true; more;) {
+    MPI_Status status;
+    MPI_Message arriving = await(from, status);
+    int size = 0;
+    MPI_Get_count(&status, MPI_BYTE, &size);
+    TRIREME_ASSERT(static_cast<std::size_t>(size) <= into.size());
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Imrecv(into.data(), size, MPI_BYTE, &arriving, &request),
+          "receiving from another MPI rank");
+    wait(request);
+    into = into.subspan(static_cast<std::size_t>(size));
+    more = status.MPI_TAG == more_follow;
+  }
+  TRIREME_ASSERT(into.empty());
+}
+
+void MpiCommunicator::barrier() {
+  reap();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibarrier(comm_, &request), "waiting at a barrier of MPI ranks");
+  wait(request);
+}
+
+void MpiCommunicator::tree_all_reduce(const TreeSum& sum, std::span<const float* const> partials,
+                                      std::int64_t count, float* out) {
+  TRIREME_ASSERT(static_cast<int>(sum.held.size()) == size_ && count >= 0);
+  const TreeSumPlan& plan = plans_.get(sum);
+  TRIREME_ASSERT(static_cast<std::int64_t>(partials.size()) == plan.pieces(rank_).size());
+  if (size_ == 1) return plan.evaluate(partials, count, out);
+  reap();
+  constexpr std::int64_t most_floats = 1 << 24;  // keeps buffers small and counts within int
+  const std::int64_t chunk =
+      std::max<std::int64_t>(1, most_floats / std::max<std::int64_t>(1, plan.piece_count()));
+  std::vector<const float*> from(partials.begin(), partials.end());
+  for (std::int64_t begin = 0; begin < count; begin += chunk) {
+    const std::int64_t size = std::min(chunk, count - begin);
+    reduce_chunk(plan, from, size, out + begin);
+    for (const float*& partial : from) partial += size;
+  }
+}
+
+/// Slices of the pieces go all to all; every rank adds up its slice; the finished slices are
+/// gathered.
+void MpiCommunicator::reduce_chunk(const TreeSumPlan& plan, std::span<const float* const> partials,
+                                   std::int64_t count, float* out) {
+  const Range mine = even_part(count, size_, rank_);
+  const auto own_pieces = static_cast<std::int64_t>(partials.size());
+  Parts sent(size_), received(size_), finished(size_);
+  outgoing_.resize(static_cast<std::size_t>(own_pieces * count));
+  incoming_.resize(static_cast<std::size_t>(plan.piece_count() * mine.size()));
+  float* to = outgoing_.data();
+  for (int peer = 0; peer < size_; ++peer) {
+    const Range slice = even_part(count, size_, peer);
+    sent.set(peer, to - outgoing_.data(), own_pieces * slice.size());
+    received.set(peer, plan.pieces(peer).begin * mine.size(),
+                 plan.pieces(peer).size() * mine.size());
+    finished.set(peer, slice.begin, slice.size());
+    for (const float* const partial : partials) {
+      to = std::copy(partial + slice.begin, partial + slice.end, to);
+    }
+  }
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ialltoallv(outgoing_.data(), sent.counts.data(), sent.begins.data(), MPI_FLOAT,
+                       incoming_.data(), received.counts.data(), received.begins.data(), MPI_FLOAT,
+                       comm_, &request),
+        "exchanging partial sums between MPI ranks");
+  wait(request);
+  std::vector<const float*> pieces;
+  for (std::int64_t i = 0; i < plan.piece_count(); ++i) {
+    pieces.push_back(incoming_.data() + i * mine.size());
+  }
+  plan.evaluate(pieces, mine.size(), out + mine.begin);
+  check(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, out, finished.counts.data(),
+                        finished.begins.data(), MPI_FLOAT, comm_, &request),
+        "gathering sums from MPI ranks");
+  wait(request);
+}
+
+std::vector<Message> MpiCommunicator::gather(int root, std::span<const std::byte> bytes) {
+  TRIREME_ASSERT(bytes.size() <= most_bytes);
+  const int size = static_cast<int>(bytes.size());
+  std::vector<int> sizes(static_cast<std::size_t>(size_)), begins(sizes.size());
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Igather(&size, 1, MPI_INT, sizes.data(), 1, MPI_INT, root, comm_, &request),
+        "gathering from MPI ranks");
+  wait(request);
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    TRIREME_ASSERT(total <= static_cast<std::int64_t>(most_bytes));
+    begins[i] = static_cast<int>(total);
+    total += sizes[i];
+  }
+  Message all(static_cast<std::size_t>(total));
+  check(MPI_Igatherv(bytes.data(), size, MPI_BYTE, all.data(), sizes.data(), begins.data(),
+                     MPI_BYTE, root, comm_, &request),
+        "gathering from MPI ranks");
+  wait(request);
+  std::vector<Message> messages;
+  for (std::size_t i = 0; rank_ == root && i < sizes.size(); ++i) {
+    const auto begin = all.begin() + begins[i];
+    messages.emplace_back(begin, begin + sizes[i]);
+  }
+  return messages;
+}
+
+void MpiCommunicator::broadcast(int root, Message& bytes) {
+  std::uint64_t size = bytes.size();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibcast(&size, 1, MPI_UINT64_T, root, comm_, &request), "broadcasting to MPI ranks");
+  wait(request);
+  bytes.resize(size);
+  for (std::size_t begin = 0; begin < size; begin += most_bytes) {
+    const int part = static_cast<int>(std::min(most_bytes, size - begin));
+    check(MPI_Ibcast(bytes.data() + begin, part, MPI_BYTE, root, comm_, &request),
+          "broadcasting to MPI ranks");
+    wait(request);
+  }
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::group(const std::vector<int>& ranks) {
+  MPI_Group all = MPI_GROUP_NULL, some = MPI_GROUP_NULL;
+  MPI_Comm comm = MPI_COMM_NULL;
+  MPI_Comm_group(comm_, &all);
+  MPI_Group_incl(all, static_cast<int>(ranks.size()), ranks.data(), &some);
+  const int result = MPI_Comm_create_group(comm_, some, 0, &comm);
+  MPI_Group_free(&some);
+  MPI_Group_free(&all);
+  check(result, "making a group of MPI ranks");
+  TRIREME_ASSERT(comm != MPI_COMM_NULL);
+  return std::make_unique<MpiCommunicator>(session_, comm);
+}
+
+void MpiCommunicator::abort(std::string_view reason) noexcept {
+  std::fprintf(stderr, "trireme: MPI rank %d ends the run: %.*s\n", rank_,
+               static_cast<int>(reason.size()), reason.data());
+  constexpr int peer_lost = 5;
+  MPI_Abort(MPI_COMM_WORLD, peer_lost);
+  std::abort();
+}
+
+}  // namespace trireme
+
+extern "C" __attribute__((visibility("default"))) trireme::Communicator* trireme_mpi_connect() {
+  using namespace trireme;
+  auto session = std::make_shared<MpiSession>();
+  MPI_Comm world = MPI_COMM_NULL;
+  check(MPI_Comm_dup(MPI_COMM_WORLD, &world), "MPI_Comm_dup");
+  return new MpiCommunicator(std::move(session), world);
+}
