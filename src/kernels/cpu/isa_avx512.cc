@@ -9,6 +9,8 @@ namespace trireme::cpu {
 
 namespace {
 
+#include "kernels/cpu/narrow.inc"
+//
 #include "kernels/cpu/simd_avx512.inc"
 //
 #include "kernels/cpu/lanes.inc"
