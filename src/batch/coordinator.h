@@ -1,0 +1,87 @@
+// Which worker gets which rows, and which are finished: pure logic, no I/O, no clock.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "batch/raw_row.h"
+
+namespace trireme {
+
+/// Rows come in from the reader in order, go out to workers that have room, and are forgotten when
+/// their result is there. A dead worker's rows go out again, first of all and in order.
+class Coordinator {
+ public:
+  struct Limits {
+    std::uint64_t queued_rows = 4096;  ///< read ahead of the workers
+    std::uint64_t queued_bytes = std::uint64_t{64} << 20;
+    /// How far rows may finish ahead of the first that is not: bounds what waits for its turn.
+    std::uint64_t window_rows = 65536;
+    std::uint64_t window_bytes = std::uint64_t{256} << 20;  ///< of finished lines
+  };
+  using WorkerId = std::uint32_t;
+
+  Coordinator() : Coordinator(Limits{}) {}
+  explicit Coordinator(Limits limits) : limits_(limits) {}
+
+  /// Whether the reader should read on.
+  bool wants_rows() const;
+  /// The next row of the input; indices count up by one.
+  void add_row(RawRow row);
+  /// The next row of the input is answered already.
+  void skip_row(std::uint64_t index);
+  void end_of_input() { input_ended_ = true; }
+
+  /// `capacity`: how many rows the worker can hold at once.
+  void add_worker(WorkerId worker, std::uint64_t capacity);
+  /// The worker died or left. Returns how many rows must be done again.
+  std::uint64_t remove_worker(WorkerId worker);
+
+  /// Rows that the worker should start now: up to its capacity, but near the end no more than its
+  /// share, so that no worker idles while another has a queue.
+  std::vector<RawRow> rows_for(WorkerId worker);
+
+  /// A row's result is there. Returns the row, or nothing when it was answered before (by a worker
+  /// that was taken for dead, say).
+  std::optional<RawRow> on_result(std::uint64_t row, std::uint64_t line_bytes, bool failed);
+
+  bool done() const { return input_ended_ && queue_.empty() && in_flight_.empty(); }
+  std::uint64_t total_rows() const { return next_index_; }    ///< of the input, so far
+  std::uint64_t finished_rows() const;                        ///< skipped ones included
+  std::uint64_t failed_rows() const { return failed_rows_; }  ///< in this run
+  std::uint64_t in_flight() const { return in_flight_.size(); }
+  std::uint64_t in_flight(WorkerId worker) const;
+  std::size_t workers() const { return workers_.size(); }
+
+ private:
+  struct Worker {
+    std::uint64_t capacity = 0;
+    std::uint64_t rows = 0;
+  };
+  struct InFlight {
+    RawRow row;
+    WorkerId worker = 0;
+  };
+
+  std::uint64_t first_unfinished() const;
+  std::uint64_t share() const;
+  bool within_window(std::uint64_t row) const;
+  RawRow take_from_queue();
+  std::optional<RawRow> take_unfinished(std::uint64_t row);
+
+  Limits limits_;
+  std::map<std::uint64_t, RawRow> queue_;  ///< in order: a dead worker's rows come before new ones
+  std::uint64_t queue_bytes_ = 0;
+  std::map<std::uint64_t, InFlight> in_flight_;
+  std::map<WorkerId, Worker> workers_;
+  std::map<std::uint64_t, std::uint64_t>
+      ahead_;  ///< finished before an earlier row: its line's bytes
+  std::uint64_t ahead_bytes_ = 0;
+  std::uint64_t next_index_ = 0;
+  std::uint64_t failed_rows_ = 0;
+  bool input_ended_ = false;
+};
+
+}  // namespace trireme

@@ -1,0 +1,58 @@
+// The main job from end to end: a file of rows through an engine, over one process, the launcher's
+// ranks or MPI's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "batch/row_reader.h"
+#include "batch/row_settings.h"
+#include "trireme/options.h"
+
+namespace trireme {
+
+struct BatchJob {
+  Options options;
+  std::string input = "-";
+  std::string output = "-";
+  ReaderOptions reader;
+  RowSettings rows;
+  bool restart = false;
+  bool overwrite = false;
+  std::int64_t now = 0;  ///< seconds since the epoch: what strftime_now says in this run
+};
+
+/// What a job reports while it runs, for a progress line.
+struct BatchProgress {
+  std::uint64_t rows_done = 0;
+  std::uint64_t rows_known = 0;  ///< read so far; the total, once `input_ended`
+  std::uint64_t rows_resumed = 0;
+  std::uint64_t rows_failed = 0;
+  std::size_t workers = 0;
+};
+using OnBatchProgress = std::function<void(const BatchProgress&)>;
+/// Something a person should know: "replica 1: rank 0 was killed by signal 9; its rows go on elsewhere".
+using OnBatchNotice = std::function<void(const std::string&)>;
+
+struct BatchOutcome {
+  std::uint64_t rows = 0;
+  std::uint64_t failed = 0;
+  int exit_code = 0;
+};
+
+/// In a process that is itself all ranks, or an MPI rank: collective over the ranks; rank 0 reads,
+/// writes and coordinates, and its outcome counts.
+BatchOutcome run_batch_in_ranks(const BatchJob& job, const OnBatchProgress& on_progress,
+                                const OnBatchNotice& on_notice);
+
+/// In a process that is no rank: starts the ranks with this program's own `arguments`, coordinates
+/// them, and gives a dead replica's rows to the others.
+BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& arguments,
+                          const OnBatchProgress& on_progress, const OnBatchNotice& on_notice);
+
+/// In a rank that launch_batch started.
+void serve_batch_in_launched_rank(const Options& options);
+
+}  // namespace trireme

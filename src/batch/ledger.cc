@@ -1,0 +1,189 @@
+#include "batch/ledger.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+
+#include "batch/journal.h"
+#include "batch/output_file.h"
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t write_bytes = std::size_t{1} << 20;
+constexpr auto sync_interval = std::chrono::seconds(1);
+
+/// Lines in order to something that cannot be taken back; those ahead of their turn wait in memory.
+class StreamOutput : public RowOutput {
+ public:
+  explicit StreamOutput(OutputFile file) : file_(std::move(file)) {}
+
+  std::uint64_t resumed_rows() const override { return 0; }
+  bool has(const RawRow& row) const override {
+    return row.index < next_ || waiting_.contains(row.index);
+  }
+
+  void write(const RawRow& row, std::string_view line, bool failed) override {
+    if (has(row)) return;
+    failed_rows_ += failed ? 1 : 0;
+    waiting_bytes_ += line.size();
+    waiting_.emplace(row.index, line);
+    std::string ready;
+    for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_;
+         first = waiting_.erase(first), ++next_) {
+      ready.append(first->second).append("\n");
+      waiting_bytes_ -= first->second.size();
+    }
+    file_.write(ready,
+                "the rows after the last whole line are lost; write to a file to be able to "
+                "resume");
+  }
+
+  void tick() override {}
+  void finish(std::uint64_t total_rows) override {
+    TRIREME_ASSERT(waiting_.empty() && next_ == total_rows);
+  }
+  std::uint64_t failed_rows() const override { return failed_rows_; }
+  std::uint64_t pending_bytes() const override { return waiting_bytes_; }
+
+ private:
+  OutputFile file_;
+  std::map<std::uint64_t, std::string> waiting_;
+  std::uint64_t waiting_bytes_ = 0;
+  std::uint64_t next_ = 0;
+  std::uint64_t failed_rows_ = 0;
+};
+
+/// Lines to a journal as they come; at the end, in order, to a file that then takes its name.
+class Ledger : public RowOutput {
+ public:
+  Ledger(const fs::path& target, const OutputOptions& options)
+      : target_(target), journal_(journal_path(target.string()), options.job, options.restart) {
+    resumed_rows_ = journal_.rows();
+  }
+
+  std::uint64_t resumed_rows() const override { return resumed_rows_; }
+
+  bool has(const RawRow& row) const override {
+    if (!journal_.has(row.index)) return false;
+    if (journal_.row_hash(row.index) == row.hash()) return true;
+    fail(ErrorKind::usage,
+         "line {} of the input is not what it was when this job began (row {} was already "
+         "answered); "
+         "restore the input, or begin anew with --restart",
+         row.line, row.index);
+  }
+
+  void write(const RawRow& row, std::string_view line, bool failed) override {
+    journal_.append(row.index, {row.hash(), failed, std::string(line)});
+    synced_ = false;
+    tick();
+  }
+
+  void tick() override {
+    if (synced_ || Clock::now() - last_sync_ < sync_interval) return;
+    journal_.sync();
+    synced_ = true;
+    last_sync_ = Clock::now();
+  }
+
+  void finish(std::uint64_t total_rows) override {
+    if (journal_.row_limit() > total_rows) {
+      fail(ErrorKind::usage,
+           "the input has {} rows, but row {} was answered when this job began; restore the input, "
+           "or "
+           "begin anew with --restart",
+           total_rows, journal_.row_limit() - 1);
+    }
+    TRIREME_ASSERT(journal_.rows() == total_rows);
+    journal_.sync();
+    const fs::path partial = target_.string() + ".partial";
+    try {
+      write_in_order(partial, total_rows);
+    } catch (const Error&) {
+      unlink(partial.c_str());  // it would only take up the space that is missing
+      throw;
+    }
+    std::error_code error;
+    fs::rename(partial, target_, error);
+    if (error) {
+      fail(ErrorKind::resource, "{}: cannot be named {}: {}", partial.string(), target_.string(),
+           error.message());
+    }
+    sync_directory_of(target_);
+    journal_.remove();
+  }
+
+  std::uint64_t failed_rows() const override { return journal_.failed_rows(); }
+  std::uint64_t pending_bytes() const override { return 0; }
+
+ private:
+  void write_in_order(const fs::path& partial, std::uint64_t total_rows) const {
+    const OutputFile file(partial, O_WRONLY | O_CREAT | O_TRUNC);
+    const std::string advice = fmt::format(
+        "the output needs {} bytes in all; every row is safe in {}: free some space and run the "
+        "same "
+        "command again",
+        journal_.line_bytes() + total_rows, journal_path(target_.string()));
+    std::string ready;
+    for (std::uint64_t row = 0; row < total_rows; ++row) {
+      ready += journal_.read(row).line;
+      ready += '\n';
+      if (ready.size() < write_bytes) continue;
+      file.write(ready, advice);
+      ready.clear();
+    }
+    file.write(ready, advice);
+    file.sync();
+  }
+
+  fs::path target_;
+  Journal journal_;
+  std::uint64_t resumed_rows_ = 0;
+  bool synced_ = true;
+  Clock::time_point last_sync_ = Clock::now();
+};
+
+}  // namespace
+
+std::string journal_path(const std::string& output) { return output + ".trireme-journal"; }
+
+std::unique_ptr<RowOutput> open_output(const OutputOptions& options) {
+  if (options.path == "-") {
+    return std::make_unique<StreamOutput>(OutputFile(STDOUT_FILENO, "standard output"));
+  }
+  std::error_code error;
+  const auto status = fs::status(options.path, error);
+  if (fs::is_directory(status)) {
+    fail(ErrorKind::usage, "-o {}: this is a directory; name a file in it", options.path);
+  }
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    return std::make_unique<StreamOutput>(OutputFile(options.path, O_WRONLY));
+  }
+  // Two names of one file must meet at one journal.
+  const fs::path target = fs::weakly_canonical(options.path, error);
+  const fs::path& path = error ? fs::path(options.path) : target;
+  const bool unfinished = fs::exists(journal_path(path.string()), error);
+  if (fs::exists(status) && (!unfinished || options.restart) && !options.overwrite) {
+    fail(ErrorKind::usage, "-o {}: the file exists; replace it with --overwrite, or choose another",
+         options.path);
+  }
+  return std::make_unique<Ledger>(path, options);
+}
+
+void check_distinct(const std::string& input, const std::string& output) {
+  std::error_code error;
+  if (input == "-" || output == "-" || !fs::equivalent(input, output, error)) return;
+  if (!fs::is_regular_file(output, error)) return;
+  fail(ErrorKind::usage, "-o {}: this is the input; choose another file", output);
+}
+
+}  // namespace trireme

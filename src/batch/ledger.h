@@ -1,0 +1,57 @@
+// Where finished rows go: exactly one line for each, in input order, whatever is killed, whenever.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "batch/raw_row.h"
+
+namespace trireme {
+
+class RowOutput {
+ public:
+  virtual ~RowOutput() = default;
+
+  /// Rows that earlier runs of the job finished; `has` will be true for these.
+  virtual std::uint64_t resumed_rows() const = 0;
+  /// Whether the row is answered. Throws Error(usage) when an earlier run answered a row of this
+  /// index with other bytes: the input has changed.
+  virtual bool has(const RawRow& row) const = 0;
+  /// `line` without its end. A row that is already answered is ignored. Throws Error(resource) on a
+  /// full disk; the rows before it are safe.
+  virtual void write(const RawRow& row, std::string_view line, bool failed) = 0;
+  /// To be called now and then, a few times a second: makes what was written durable.
+  virtual void tick() = 0;
+  /// All of the input's rows are answered: completes the output.
+  virtual void finish(std::uint64_t total_rows) = 0;
+
+  /// Error rows so far, those of earlier runs too.
+  virtual std::uint64_t failed_rows() const = 0;
+  /// Bytes held in memory because rows before them are not answered.
+  virtual std::uint64_t pending_bytes() const = 0;
+};
+
+struct OutputOptions {
+  std::string path;  ///< "-": standard output
+  /// Everything that determines the output's bytes (model, template, sampling), a `key=value` a
+  /// line. The input's bytes are checked row by row, not here.
+  std::string job;
+  bool restart = false;    ///< throw away what an unfinished run left
+  bool overwrite = false;  ///< replace a finished output, once the new one is complete
+};
+
+/// A regular file gets a journal beside it (PATH.trireme-journal) while the job runs, and appears,
+/// whole, when it is finished. Standard output, pipes and devices are written in order as rows
+/// finish. Throws Error(usage) when the output exists, or is being written by another run, or an
+/// unfinished one is of another job.
+std::unique_ptr<RowOutput> open_output(const OutputOptions& options);
+
+/// Where the journal of an output lies: for messages.
+std::string journal_path(const std::string& output);
+
+/// Throws Error(usage) if both names mean the same file, which the run would destroy.
+void check_distinct(const std::string& input, const std::string& output);
+
+}  // namespace trireme

@@ -1,0 +1,194 @@
+#include "batch/messages.h"
+
+#include <bit>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace trireme {
+
+static_assert(std::endian::native == std::endian::little, "messages are little-endian");
+
+namespace {
+
+[[noreturn]] void fail_malformed(const char* what) {
+  fail(ErrorKind::peer_lost, "a batch message is malformed ({}): are all ranks of one version?",
+       what);
+}
+
+/// Writes and reads the same fields by the same code: see `visit` below.
+class Writer {
+ public:
+  template <typename T>
+  void number(const T& value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(T));
+  }
+  void flag(const bool& value) { number(static_cast<std::uint8_t>(value)); }
+  void text(const std::string& value) {
+    number(static_cast<std::uint64_t>(value.size()));
+    bytes_ += value;
+  }
+  template <typename T>
+  void choice(const T& value, T) {
+    number(static_cast<std::uint8_t>(value));
+  }
+  template <typename List, typename Each>
+  void list(const List& values, Each each) {
+    number(static_cast<std::uint64_t>(values.size()));
+    for (const auto& value : values) each(value);
+  }
+  template <typename T, typename Each>
+  void optional(const std::optional<T>& value, Each each) {
+    flag(value.has_value());
+    if (value) each(*value);
+  }
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  std::string bytes_;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+
+  template <typename T>
+  void number(T& value) {
+    const std::string_view bytes = take(sizeof(T));
+    std::memcpy(&value, bytes.data(), sizeof(T));
+  }
+  void flag(bool& value) {
+    std::uint8_t byte = 0;
+    number(byte);
+    if (byte > 1) fail_malformed("a flag is neither 0 nor 1");
+    value = byte != 0;
+  }
+  void text(std::string& value) {
+    std::uint64_t size = 0;
+    number(size);
+    value = take(size);
+  }
+  template <typename T>
+  void choice(T& value, T last) {
+    std::uint8_t byte = 0;
+    number(byte);
+    if (byte > static_cast<std::uint8_t>(last)) fail_malformed("an unknown choice");
+    value = static_cast<T>(byte);
+  }
+  template <typename List, typename Each>
+  void list(List& values, Each each) {
+    std::uint64_t size = 0;
+    number(size);
+    // Each element takes a byte at least: a lying count cannot make us allocate.
+    if (size > rest_.size()) fail_malformed("a list longer than the message");
+    values.clear();
+    for (std::uint64_t i = 0; i < size; ++i) each(values.emplace_back());
+  }
+  template <typename T, typename Each>
+  void optional(std::optional<T>& value, Each each) {
+    bool given = false;
+    flag(given);
+    if (given) each(value.emplace());
+  }
+  void expect_end() const {
+    if (!rest_.empty()) fail_malformed("bytes left over");
+  }
+
+ private:
+  std::string_view take(std::uint64_t bytes) {
+    if (bytes > rest_.size()) fail_malformed("cut short");
+    const std::string_view taken = rest_.substr(0, bytes);
+    rest_.remove_prefix(bytes);
+    return taken;
+  }
+
+  std::string_view rest_;
+};
+
+/// One description of each message's fields, for writing (a const message) and for reading.
+template <typename Io, typename Sampling>
+void visit_sampling(Io& io, Sampling& sampling) {
+  const auto number = [&io](auto& value) { io.number(value); };
+  const auto flag = [&io](auto& value) { io.flag(value); };
+  io.optional(sampling.max_new_tokens, number);
+  io.optional(sampling.do_sample, flag);
+  io.optional(sampling.temperature, number);
+  io.optional(sampling.top_k, number);
+  io.optional(sampling.top_p, number);
+  io.optional(sampling.min_p, number);
+  io.optional(sampling.repetition_penalty, number);
+  io.optional(sampling.seed, number);
+  io.optional(sampling.ignore_eos, flag);
+  io.list(sampling.stop, [&io](auto& text) { io.text(text); });
+}
+
+template <typename Io, typename Settings>
+void visit_settings(Io& io, Settings& settings) {
+  io.choice(settings.format, RowFormat::csv);
+  io.number(settings.delimiter);
+  io.list(settings.csv_header, [&io](auto& name) { io.text(name); });
+  io.text(settings.prompt_template);
+  io.flag(settings.chat);
+  io.flag(settings.token_ids);
+  visit_sampling(io, settings.sampling);
+}
+
+template <typename Io, typename Message>
+void visit_message(Io& io, Message& message) {
+  using M = std::remove_const_t<Message>;
+  if constexpr (std::is_same_v<M, ReadyMessage>) {
+    io.number(message.capacity);
+  } else if constexpr (std::is_same_v<M, JobMessage>) {
+    visit_settings(io, message.settings);
+  } else if constexpr (std::is_same_v<M, RowsMessage>) {
+    io.list(message.rows, [&io](auto& row) {
+      io.number(row.index);
+      io.number(row.line);
+      io.choice(row.defect, RowDefect::unterminated_quote);
+      io.text(row.bytes);
+    });
+  } else if constexpr (std::is_same_v<M, ResultsMessage>) {
+    io.list(message.results, [&io](auto& result) {
+      io.number(result.row);
+      io.flag(result.failed);
+      io.text(result.line);
+    });
+  } else {
+    static_assert(std::is_same_v<M, StopMessage>);
+  }
+}
+
+template <std::size_t index = 0>
+BatchMessage decode_alternative(std::uint8_t wanted, Reader& reader) {
+  if constexpr (index < std::variant_size_v<BatchMessage>) {
+    if (wanted != index) return decode_alternative<index + 1>(wanted, reader);
+    std::variant_alternative_t<index, BatchMessage> message;
+    visit_message(reader, message);
+    return message;
+  } else {
+    fail_malformed("an unknown kind");
+  }
+}
+
+}  // namespace
+
+std::string encode(const BatchMessage& message) {
+  Writer writer;
+  writer.number(static_cast<std::uint8_t>(message.index()));
+  std::visit([&writer](const auto& alternative) { visit_message(writer, alternative); }, message);
+  return writer.take();
+}
+
+BatchMessage decode(std::string_view bytes) {
+  Reader reader(bytes);
+  std::uint8_t kind = 0;
+  reader.number(kind);
+  BatchMessage message = decode_alternative(kind, reader);
+  reader.expect_end();
+  if (const auto* ready = std::get_if<ReadyMessage>(&message); ready && ready->capacity == 0) {
+    fail_malformed("a worker without capacity");
+  }
+  return message;
+}
+
+}  // namespace trireme

@@ -1,0 +1,53 @@
+// What the coordinator and its workers say to each other, as bytes. The transport delivers whole
+// messages; nothing in them is trusted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "batch/raw_row.h"
+#include "batch/row_settings.h"
+
+namespace trireme {
+
+/// Worker -> coordinator, first: I am ready, and can hold so many rows at once.
+struct ReadyMessage {
+  std::uint64_t capacity = 0;
+};
+
+/// Coordinator -> worker, first: how to understand the rows.
+struct JobMessage {
+  RowSettings settings;
+};
+
+/// Coordinator -> worker.
+struct RowsMessage {
+  std::vector<RawRow> rows;
+};
+
+struct RowResult {
+  std::uint64_t row = 0;
+  bool failed = false;
+  std::string line;  ///< of output, without its end
+};
+
+/// Worker -> coordinator.
+struct ResultsMessage {
+  std::vector<RowResult> results;
+};
+
+/// Coordinator -> worker: no more rows, end.
+struct StopMessage {};
+
+using BatchMessage =
+    std::variant<ReadyMessage, JobMessage, RowsMessage, ResultsMessage, StopMessage>;
+
+std::string encode(const BatchMessage& message);
+
+/// Throws Error(peer_lost) for bytes that `encode` cannot have made.
+BatchMessage decode(std::string_view bytes);
+
+}  // namespace trireme

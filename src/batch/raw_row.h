@@ -1,0 +1,28 @@
+// A row as it was cut out of the input, before anybody has looked into it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "batch/hash.h"
+
+namespace trireme {
+
+/// What keeps a row from being read at all.
+enum class RowDefect : std::uint8_t {
+  none,
+  too_long,            ///< beyond the limit; its bytes were dropped
+  unterminated_quote,  ///< CSV: the input ended within quotes
+};
+
+struct RawRow {
+  std::uint64_t index = 0;  ///< counts rows from 0
+  std::uint64_t line = 0;   ///< of the input, from 1: where the row begins
+  std::string bytes;        ///< without the line end
+  RowDefect defect = RowDefect::none;
+
+  /// Tells whether a row is the one that a journal remembers.
+  std::uint64_t hash() const { return mixed(fnv1a(bytes) + static_cast<std::uint64_t>(defect)); }
+};
+
+}  // namespace trireme

@@ -1,0 +1,214 @@
+#include "batch/row_codec.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "batch/csv.h"
+#include "batch/json_row.h"
+#include "batch/json_text.h"
+#include "batch/row_error.h"
+#include "batch/sampling_fields.h"
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::size_t max_json_depth = 128;
+
+std::string comma_list(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+/// "[1, 2]" or "1 2" or "1,2".
+std::vector<std::int32_t> token_ids_in_text(std::string_view text) {
+  constexpr std::string_view separators = " \t,[]";
+  std::vector<std::int32_t> ids;
+  for (;;) {
+    text.remove_prefix(std::min(text.find_first_not_of(separators), text.size()));
+    if (text.empty()) break;
+    std::int32_t id = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    const auto length = static_cast<std::size_t>(end - text.data());
+    const bool whole = length == text.size() || separators.find(text[length]) != separators.npos;
+    if (error != std::errc() || id < 0 || !whole) {
+      bad_row("invalid_row", "item {} is not a token id (a non-negative integer)", ids.size());
+    }
+    ids.push_back(id);
+    text.remove_prefix(length);
+  }
+  if (ids.empty()) bad_row("invalid_row", "no token ids");
+  return ids;
+}
+
+void check_defect(const RawRow& row) {
+  switch (row.defect) {
+    case RowDefect::none:
+      return;
+    case RowDefect::too_long:
+      bad_row("row_too_long", "the row is longer than the limit on one row");
+    case RowDefect::unterminated_quote:
+      bad_row("invalid_csv",
+              "a quote opens in this row and never closes: the rest of the input is in it");
+  }
+}
+
+}  // namespace
+
+struct RowCodec::Parser {
+  simdjson::dom::parser json;
+};
+
+RowCodec::RowCodec(RowSettings settings)
+    : settings_(std::move(settings)),
+      template_(settings_.prompt_template),
+      has_template_(!settings_.prompt_template.empty()),
+      parser_(std::make_unique<Parser>()) {
+  if (parser_->json.allocate(std::size_t{64} << 10, max_json_depth) != simdjson::SUCCESS) {
+    fail(ErrorKind::resource, "not enough memory for a JSON parser");
+  }
+  if (settings_.format == RowFormat::csv) check_csv_columns();
+  if (settings_.format == RowFormat::text) check_text_columns();
+}
+
+RowCodec::~RowCodec() = default;
+RowCodec::RowCodec(RowCodec&&) noexcept = default;
+
+void RowCodec::check_csv_columns() {
+  const std::vector<std::string>& header = settings_.csv_header;
+  const auto column = [&](std::string_view name) -> std::optional<std::size_t> {
+    const auto found = std::ranges::find(header, name);
+    if (found == header.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - header.begin());
+  };
+  csv_id_ = column("id");
+  for (const PromptTemplate::Piece& piece : template_.pieces()) {
+    if (!piece.is_column) continue;
+    const auto found = column(piece.text);
+    if (!found) {
+      fail(ErrorKind::usage, "--prompt-template: no column \"{}\"; the input has: {}", piece.text,
+           comma_list(header));
+    }
+    csv_columns_.push_back(*found);
+  }
+  if (has_template_) return;
+  const auto prompt = column("prompt") ? column("prompt") : column("text");
+  if (!prompt && header.size() != 1) {
+    fail(ErrorKind::usage,
+         "no column is called \"prompt\" (the input has: {}); say how to make one with "
+         "--prompt-template \"... {{column}} ...\"",
+         comma_list(header));
+  }
+  csv_prompt_ = prompt.value_or(0);
+}
+
+void RowCodec::check_text_columns() const {
+  for (const PromptTemplate::Piece& piece : template_.pieces()) {
+    if (!piece.is_column || piece.text == "prompt" || piece.text == "text") continue;
+    fail(ErrorKind::usage,
+         "--prompt-template: no column \"{}\"; rows of plain text have one column, {{prompt}}",
+         piece.text);
+  }
+}
+
+DecodedRow RowCodec::decode(const RawRow& row) {
+  DecodedRow decoded;
+  decoded.request.row = row.index;
+  decoded.request.sampling = settings_.sampling;
+  decoded.reply.id = fmt::format("{}", row.index);
+  decoded.reply.index = row.index;
+  decoded.reply.hash = row.hash();
+  try {
+    check_defect(row);
+    switch (settings_.format) {
+      case RowFormat::jsonl:
+        decode_json(row, decoded);
+        break;
+      case RowFormat::text:
+        decode_text(row, decoded);
+        break;
+      case RowFormat::csv:
+        decode_csv(row, decoded);
+        break;
+    }
+    finish(decoded);
+  } catch (const BadRow& bad) {
+    decoded.error = {bad.error.code, fmt::format("line {}: {}", row.line, bad.error.message)};
+  }
+  return decoded;
+}
+
+void RowCodec::decode_json(const RawRow& row, DecodedRow& decoded) {
+  simdjson::dom::element root;
+  const auto error = parser_->json.parse(row.bytes).get(root);
+  if (error != simdjson::SUCCESS) {
+    bad_row(error == simdjson::UTF8_ERROR ? "invalid_utf8" : "invalid_json",
+            "the row is not valid JSON: {}", simdjson::error_message(error));
+  }
+  simdjson::dom::array list;
+  if (settings_.token_ids && root.get(list) == simdjson::SUCCESS) {
+    decoded.request.token_ids = token_ids_of(list);
+    return;
+  }
+  simdjson::dom::object object;
+  if (root.get(object) != simdjson::SUCCESS) {
+    bad_row("invalid_row", "a row must be a JSON object, but is {}", kind_of(root));
+  }
+  read_identity(object, decoded.reply);
+  if (decoded.reply.kind != RowReply::Kind::plain) {
+    read_openai_row(object, decoded);
+  } else if (has_template_) {
+    decoded.request.prompt = fill_template(template_, object);
+  } else {
+    read_plain_row(object, decoded.request);
+  }
+}
+
+void RowCodec::decode_text(const RawRow& row, DecodedRow& decoded) {
+  if (settings_.token_ids) {
+    decoded.request.token_ids = token_ids_in_text(row.bytes);
+    return;
+  }
+  if (!has_template_) {
+    decoded.request.prompt = row.bytes;
+    return;
+  }
+  std::string& prompt = decoded.request.prompt.emplace();
+  for (const auto& piece : template_.pieces()) prompt += piece.is_column ? row.bytes : piece.text;
+}
+
+void RowCodec::decode_csv(const RawRow& row, DecodedRow& decoded) {
+  const auto fields = parse_csv_record(row.bytes, settings_.delimiter);
+  if (!fields) bad_row("invalid_csv", "text follows a closing quote, or a quote does not close");
+  if (fields->size() != settings_.csv_header.size()) {
+    bad_row("invalid_csv", "{} fields, but the header has {}", fields->size(),
+            settings_.csv_header.size());
+  }
+  if (csv_id_) decoded.reply.id = json_string((*fields)[*csv_id_]);
+  std::string& prompt = decoded.request.prompt.emplace();
+  if (!has_template_) prompt = (*fields)[csv_prompt_];
+  std::size_t column = 0;
+  for (const PromptTemplate::Piece& piece : template_.pieces()) {
+    prompt += piece.is_column ? (*fields)[csv_columns_[column++]] : piece.text;
+  }
+  if (settings_.token_ids) {
+    decoded.request.token_ids = token_ids_in_text(prompt);
+    decoded.request.prompt.reset();
+  }
+}
+
+void RowCodec::finish(DecodedRow& decoded) const {
+  Request& request = decoded.request;
+  if (!request.prompt) return;
+  if (!is_valid_utf8(*request.prompt)) bad_row("invalid_utf8", "the prompt is not valid UTF-8");
+  if (!settings_.chat || decoded.reply.kind != RowReply::Kind::plain) return;
+  request.messages =
+      fmt::format(R"([{{"role":"user","content":{}}}])", json_string(*request.prompt));
+  request.prompt.reset();
+}
+
+}  // namespace trireme

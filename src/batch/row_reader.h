@@ -1,0 +1,64 @@
+// Cuts an input into rows, in a stream, with bounded memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "batch/byte_source.h"
+#include "batch/csv.h"
+#include "batch/raw_row.h"
+#include "batch/row_settings.h"
+
+namespace trireme {
+
+struct ReaderOptions {
+  std::string format = "auto";  ///< --input-format: auto, jsonl, text, csv, tsv
+  std::size_t max_row_bytes = std::size_t{64} << 20;  ///< a longer row becomes an error row
+  bool token_ids = false;  ///< an input of bare lists ("[1, 2]") is JSON Lines too
+};
+
+/// Line ends are LF or CRLF; a byte order mark is skipped; a last line without an end is a row.
+/// With "auto", the name's extension decides, else the first bytes ({" is JSON Lines, else text).
+class RowReader {
+ public:
+  /// Reads the first bytes, and the header of a CSV. Throws Error(usage) for an unknown format,
+  /// Error(input) for an input that can hold no rows: compressed, UTF-16, a JSON array, no header.
+  RowReader(std::unique_ptr<ByteSource> source, ReaderOptions options);
+
+  /// The next row, or nothing at the end.
+  std::optional<RawRow> next();
+
+  RowFormat format() const { return format_; }
+  char delimiter() const { return delimiter_; }
+  const std::vector<std::string>& csv_header() const { return header_; }
+  const std::string& name() const { return source_->name(); }
+  /// Bytes of the rows so far, with their line ends: for progress.
+  std::uint64_t bytes_read() const { return consumed_; }
+
+ private:
+  bool refill();
+  void decide_format(std::string_view start);
+  void refuse_unreadable(std::string_view start) const;
+  void read_header();
+  /// Reads one line (or CSV record) into `row`; false at the end of the input.
+  bool read_record(RawRow& row);
+  void append(RawRow& row, std::string_view bytes) const;
+
+  std::unique_ptr<ByteSource> source_;
+  ReaderOptions options_;
+  RowFormat format_ = RowFormat::jsonl;
+  char delimiter_ = ',';
+  std::vector<std::string> header_;
+  std::string buffer_;
+  std::size_t position_ = 0;  ///< of the first unread byte in buffer_
+  bool at_end_ = false;
+  std::uint64_t consumed_ = 0;
+  std::uint64_t line_ = 1;
+  std::uint64_t next_index_ = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,64 @@
+#include "batch/server.h"
+
+#include "core/error.h"
+
+namespace trireme {
+
+BatchServer::BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send)
+    : input_(input), output_(output), settings_(std::move(settings)), send_(std::move(send)) {
+  settings_.format = input.format();
+  settings_.delimiter = input.delimiter();
+  settings_.csv_header = input.csv_header();
+  RowCodec check(settings_);  // a template that no row could satisfy fails before a model is loaded
+}
+
+void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) {
+  const BatchMessage message = decode(bytes);
+  if (const auto* ready = std::get_if<ReadyMessage>(&message)) {
+    coordinator_.add_worker(worker, ready->capacity);
+    workers_.push_back(worker);
+    send_(worker, encode(JobMessage{settings_}));
+  } else if (const auto* answered = std::get_if<ResultsMessage>(&message)) {
+    for (const RowResult& result : answered->results) {
+      const std::optional<RawRow> row =
+          coordinator_.on_result(result.row, result.line.size(), result.failed);
+      if (row) output_.write(*row, result.line, result.failed);
+    }
+  } else {
+    fail(ErrorKind::peer_lost, "a worker sent a message that only the coordinator sends");
+  }
+}
+
+void BatchServer::lose(Coordinator::WorkerId worker) {
+  if (std::erase(workers_, worker) != 0) coordinator_.remove_worker(worker);
+}
+
+void BatchServer::turn() {
+  read_rows();
+  for (const Coordinator::WorkerId worker : workers_) {
+    std::vector<RawRow> rows = coordinator_.rows_for(worker);
+    if (!rows.empty()) send_(worker, encode(RowsMessage{std::move(rows)}));
+  }
+  output_.tick();
+}
+
+void BatchServer::read_rows() {
+  while (!input_ended_ && coordinator_.wants_rows()) {
+    std::optional<RawRow> row = input_.next();
+    if (!row) {
+      input_ended_ = true;
+      coordinator_.end_of_input();
+    } else if (output_.has(*row)) {
+      coordinator_.skip_row(row->index);
+    } else {
+      coordinator_.add_row(std::move(*row));
+    }
+  }
+}
+
+void BatchServer::finish() {
+  for (const Coordinator::WorkerId worker : workers_) send_(worker, encode(StopMessage{}));
+  output_.finish(coordinator_.total_rows());
+}
+
+}  // namespace trireme

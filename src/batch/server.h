@@ -1,0 +1,49 @@
+// The coordinator's side of a batch: feeds rows from the input to workers and their answers to the
+// output. It knows nothing of processes; whoever owns the channels calls it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "batch/coordinator.h"
+#include "batch/ledger.h"
+#include "batch/messages.h"
+#include "batch/row_codec.h"
+#include "batch/row_reader.h"
+
+namespace trireme {
+
+class BatchServer {
+ public:
+  using Send = std::function<void(Coordinator::WorkerId, const std::string& message)>;
+
+  /// `settings`: as the command line says; format and CSV header come from the input.
+  BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send);
+
+  /// A message from a worker; a new worker's first is its ReadyMessage.
+  void receive(Coordinator::WorkerId worker, std::string_view message);
+  /// The worker died: its unfinished rows go to the others.
+  void lose(Coordinator::WorkerId worker);
+  /// Reads on and hands out rows. Call after every round of messages.
+  void turn();
+
+  bool done() const { return coordinator_.done(); }
+  /// Tells the workers to stop and completes the output.
+  void finish();
+
+  const Coordinator& coordinator() const { return coordinator_; }
+
+ private:
+  void read_rows();
+
+  RowReader& input_;
+  RowOutput& output_;
+  RowSettings settings_;
+  Send send_;
+  Coordinator coordinator_;
+  std::vector<Coordinator::WorkerId> workers_;
+  bool input_ended_ = false;
+};
+
+}  // namespace trireme

@@ -1,0 +1,43 @@
+// The driver of a replica at work on a batch: takes rows from the coordinator as it has room, and
+// answers them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "batch/channel.h"
+#include "batch/messages.h"
+#include "batch/row_codec.h"
+#include "trireme/engine.h"
+
+namespace trireme {
+
+class BatchWorker {
+ public:
+  /// Tells the coordinator that it is ready for `capacity` rows at once.
+  BatchWorker(Engine& engine, RowChannel& channel, std::uint64_t capacity);
+
+  /// Takes in what has arrived and runs one step of the engine. False when the coordinator has said
+  /// stop, or is gone.
+  bool turn();
+  /// Turns until there are no more; waits where there is nothing to do.
+  void run();
+
+  bool idle() const { return replies_.empty(); }
+
+ private:
+  bool take(const BatchMessage& message);
+  void start(const RawRow& row);
+  void answer(std::uint64_t row, const Result& result);
+  bool send_results();
+
+  Engine& engine_;
+  RowChannel& channel_;
+  std::optional<RowCodec> codec_;
+  std::map<std::uint64_t, RowReply> replies_;  ///< of rows that the engine is working on
+  ResultsMessage results_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,165 @@
+// Rows to workers and back: in order, evenly, within bounds, and exactly once whoever dies.
+#include "batch/coordinator.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+namespace trireme {
+namespace {
+
+void add_rows(Coordinator& coordinator, std::uint64_t count) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t index = coordinator.total_rows();
+    coordinator.add_row({index, index + 1, "row"});
+  }
+}
+
+std::vector<std::uint64_t> indices(const std::vector<RawRow>& rows) {
+  std::vector<std::uint64_t> out;
+  for (const RawRow& row : rows) out.push_back(row.index);
+  return out;
+}
+
+using Indices = std::vector<std::uint64_t>;
+
+TEST(Coordinator, HandsOutInOrderUpToCapacity) {
+  Coordinator coordinator;
+  add_rows(coordinator, 100);
+  coordinator.add_worker(1, 3);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0, 1, 2}));
+  EXPECT_TRUE(coordinator.rows_for(1).empty());
+  EXPECT_EQ(coordinator.on_result(1, 5, false)->index, 1u);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{3}));
+  EXPECT_EQ(coordinator.in_flight(1), 3u);
+  EXPECT_EQ(coordinator.finished_rows(), 1u);
+}
+
+TEST(Coordinator, SharesTheEndOut) {
+  Coordinator coordinator;
+  add_rows(coordinator, 10);
+  coordinator.end_of_input();
+  coordinator.add_worker(1, 64);
+  coordinator.add_worker(2, 64);
+  EXPECT_EQ(coordinator.rows_for(1).size(), 5u);
+  EXPECT_EQ(coordinator.rows_for(2).size(), 5u);
+}
+
+TEST(Coordinator, ADeadWorkersRowsGoFirst) {
+  Coordinator coordinator;
+  add_rows(coordinator, 20);
+  coordinator.add_worker(1, 3);
+  coordinator.add_worker(2, 3);
+  coordinator.rows_for(1);
+  coordinator.rows_for(2);
+  coordinator.on_result(1, 1, false);
+  EXPECT_EQ(coordinator.remove_worker(1), 2u);
+  coordinator.on_result(3, 1, false);
+  coordinator.on_result(4, 1, false);
+  coordinator.on_result(5, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{0, 2, 6}));
+  EXPECT_EQ(coordinator.workers(), 1u);
+}
+
+TEST(Coordinator, IgnoresRepeatedResults) {
+  Coordinator coordinator;
+  add_rows(coordinator, 2);
+  coordinator.end_of_input();
+  coordinator.add_worker(1, 2);
+  coordinator.rows_for(1);
+  coordinator.remove_worker(1);
+  EXPECT_TRUE(coordinator.on_result(0, 1, true));  // late, but it counts
+  EXPECT_FALSE(coordinator.on_result(0, 1, true));
+  EXPECT_FALSE(coordinator.on_result(99, 1, false));
+  EXPECT_EQ(coordinator.failed_rows(), 1u);
+  coordinator.add_worker(2, 2);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{1}));
+  EXPECT_FALSE(coordinator.done());
+  coordinator.on_result(1, 1, false);
+  EXPECT_TRUE(coordinator.done());
+}
+
+TEST(Coordinator, BoundsTheLookAhead) {
+  Coordinator coordinator(
+      {.queued_rows = 5, .queued_bytes = 1000, .window_rows = 4, .window_bytes = 10});
+  while (coordinator.wants_rows()) add_rows(coordinator, 1);
+  EXPECT_EQ(coordinator.total_rows(), 5u);
+  coordinator.add_worker(1, 1);
+  coordinator.add_worker(2, 2);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0}));
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{1, 2}));
+  coordinator.on_result(1, 1, false);
+  coordinator.on_result(2, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{3}));  // 4 is beyond the window of row 0
+  coordinator.on_result(3, 8, false);                         // ten bytes wait for row 0
+  EXPECT_TRUE(coordinator.rows_for(2).empty());
+  coordinator.on_result(0, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{4}));
+}
+
+TEST(Coordinator, BoundsBytes) {
+  Coordinator coordinator({.queued_rows = 100, .queued_bytes = 10});
+  std::uint64_t added = 0;
+  for (; coordinator.wants_rows(); ++added) coordinator.add_row({added, added, "12345"});
+  EXPECT_EQ(added, 2u);
+}
+
+TEST(Coordinator, SkipsAnsweredRows) {
+  Coordinator coordinator;
+  coordinator.skip_row(0);
+  add_rows(coordinator, 1);
+  coordinator.skip_row(2);
+  coordinator.end_of_input();
+  coordinator.add_worker(1, 8);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{1}));
+  EXPECT_EQ(coordinator.finished_rows(), 2u);
+  EXPECT_TRUE(coordinator.on_result(1, 1, false));
+  EXPECT_TRUE(coordinator.done());
+}
+
+/// Workers of random capacity finish, die and come back, and some results arrive twice or late.
+void simulate(unsigned seed) {
+  std::mt19937 random(seed);
+  Coordinator coordinator({.queued_rows = 1 + random() % 20,
+                           .window_rows = 1 + random() % 30,
+                           .window_bytes = 1 + random() % 50});
+  const std::uint64_t total = random() % 300;
+  std::multiset<std::uint64_t> answered;
+  std::vector<std::pair<Coordinator::WorkerId, std::uint64_t>> running;  // also of the dead
+  std::set<Coordinator::WorkerId> alive;
+  Coordinator::WorkerId next_worker = 0;
+  for (int steps = 0; !coordinator.done(); ++steps) {
+    ASSERT_LT(steps, 200000) << "no progress";
+    while (coordinator.wants_rows() && coordinator.total_rows() < total) add_rows(coordinator, 1);
+    if (coordinator.total_rows() == total) coordinator.end_of_input();
+    if (alive.empty() || (alive.size() < 4 && random() % 20 == 0)) {
+      coordinator.add_worker(next_worker, 1 + random() % 8);
+      alive.insert(next_worker++);
+    }
+    for (const auto worker : alive) {
+      for (const RawRow& row : coordinator.rows_for(worker))
+        running.emplace_back(worker, row.index);
+    }
+    if (random() % 15 == 0) {
+      const auto victim = *std::next(alive.begin(), static_cast<long>(random() % alive.size()));
+      coordinator.remove_worker(victim);
+      alive.erase(victim);
+    } else if (!running.empty()) {
+      const std::size_t pick = random() % running.size();
+      const auto [worker, row] = running[pick];
+      const bool lost = !alive.contains(worker) && random() % 2 == 0;
+      if (!lost && coordinator.on_result(row, random() % 20, false)) answered.insert(row);
+      if (random() % 10 != 0) running.erase(running.begin() + static_cast<long>(pick));
+    }
+  }
+  ASSERT_EQ(answered.size(), total);
+  for (std::uint64_t row = 0; row < total; ++row) ASSERT_EQ(answered.count(row), 1u);
+}
+
+TEST(Coordinator, AnswersEveryRowOnceWhoeverDies) {
+  for (unsigned seed = 0; seed < 200; ++seed) simulate(seed);
+}
+
+}  // namespace
+}  // namespace trireme
