@@ -1,0 +1,63 @@
+# The short way to everything; CMake does the work. `make` alone lists the targets.
+SHELL := /bin/bash
+BUILD := build/release
+
+.PHONY: help setup build test demo bench unit allunit dist fuzz asan tsan format check clean
+
+help:
+	@echo 'make demo     set up, build, run the main job on the bundled model under several plans'
+	@echo 'make test     set up, build, run every test'
+	@echo 'make build    the program at $(BUILD)/trireme'
+	@echo 'make bench    the benchmarks that docs/benchmarks.md shows'
+	@echo 'make unit     the quick tests (under a minute)     make dist     the tests with real ranks'
+	@echo 'make asan     all tests under address and undefined-behaviour sanitizers'
+	@echo 'make tsan     the threaded tests under the thread sanitizer'
+	@echo 'make fuzz     run each fuzz target for a while (FUZZ_SECONDS=60)'
+	@echo 'make format   clang-format over all sources         make check    formatting and includes'
+
+setup:
+	@scripts/setup.sh
+
+$(BUILD)/build.ninja: | setup
+	@cmake --preset release > /dev/null
+
+build: setup $(BUILD)/build.ninja
+	@cmake --build --preset release --target trireme trireme_plugins
+
+all-targets: setup $(BUILD)/build.ninja
+	@cmake --build --preset release
+
+test: all-targets
+	@scripts/run_tests.sh $(BUILD)
+
+unit: all-targets
+	@ctest --test-dir $(BUILD) --output-on-failure -j2 -L 'unit|parity'
+
+allunit: unit
+
+dist: all-targets
+	@ctest --test-dir $(BUILD) --output-on-failure -L dist
+
+demo: build
+	@scripts/demo.sh $(BUILD)/trireme
+
+bench: all-targets
+	@bench/e2e/run.sh $(BUILD)
+
+asan tsan: setup
+	@cmake --preset $@ > /dev/null
+	@cmake --build --preset $@
+	@scripts/run_tests.sh build/$@
+
+fuzz: setup
+	@scripts/fuzz.sh $${FUZZ_SECONDS:-60}
+
+format:
+	@git ls-files '*.cc' '*.h' '*.inc' | xargs clang-format -i
+
+check:
+	@scripts/check_format.sh
+	@scripts/check_includes.sh
+
+clean:
+	@rm -rf build

@@ -1,0 +1,48 @@
+// Every part of the work is done exactly once, whatever the number of threads.
+#include "core/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <numeric>
+
+namespace trireme {
+namespace {
+
+TEST(ThreadPool, DoesEachPartOnce) {
+  for (const int threads : {1, 2, 3, 5}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.size(), threads);
+    for (const std::int64_t count : {0, 1, 2, 3, 64, 1000}) {
+      std::vector<std::atomic<int>> done(static_cast<std::size_t>(count));
+      pool.parallel_for_with_thread(count, [&](std::int64_t i, int thread) {
+        EXPECT_GE(thread, 0);
+        EXPECT_LT(thread, threads);
+        done[static_cast<std::size_t>(i)].fetch_add(1);
+      });
+      for (const auto& times : done) EXPECT_EQ(times.load(), 1);
+    }
+  }
+}
+
+TEST(ThreadPool, SurvivesManyShortRounds) {
+  ThreadPool pool(4);
+  std::atomic<std::int64_t> sum{0};
+  for (int round = 0; round < 5000; ++round) {
+    pool.parallel_for(4, [&](std::int64_t i) { sum.fetch_add(i); });
+  }
+  EXPECT_EQ(sum.load(), 5000 * 6);
+}
+
+TEST(ThreadPool, TwoPoolsDoNotMeet) {
+  ThreadPool outer(2);
+  std::atomic<int> done{0};
+  outer.parallel_for(2, [&](std::int64_t) {
+    ThreadPool inner(2);
+    inner.parallel_for(10, [&](std::int64_t) { done.fetch_add(1); });
+  });
+  EXPECT_EQ(done.load(), 20);
+}
+
+}  // namespace
+}  // namespace trireme

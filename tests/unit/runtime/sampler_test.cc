@@ -1,0 +1,123 @@
+// The sampler against transformers' own logits processors: the same probabilities, and drawn tokens that
+// pass a chi-square test against them.
+#include "runtime/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace trireme {
+namespace {
+
+using Json = nlohmann::json;
+
+Json read_goldens() {
+  std::ifstream file(std::string(TRIREME_SOURCE_DIR) + "/tests/data/golden/samplers.json");
+  return Json::parse(file);
+}
+
+SamplerSettings settings_of(const Json& json) {
+  SamplerSettings s{.greedy = false};
+  s.temperature = json.value("temperature", 1.0f);
+  s.top_k = json.value("top_k", 0);
+  s.top_p = json.value("top_p", 1.0f);
+  s.min_p = json.value("min_p", 0.0f);
+  s.repetition_penalty = json.value("repetition_penalty", 1.0f);
+  return s;
+}
+
+std::vector<std::int32_t> previous_of(const Json& goldens) {
+  auto ids = goldens.at("previous").get<std::vector<std::int32_t>>();
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+TEST(Sampler, GivesTheProbabilitiesOfTransformers) {
+  const Json goldens = read_goldens();
+  const std::vector<std::int32_t> previous = previous_of(goldens);
+  for (const Json& one : goldens.at("cases")) {
+    auto logits = goldens.at("logits").at(one.at("logits").get<std::string>())
+                      .get<std::vector<float>>();
+    const auto expected = one.at("probabilities").get<std::vector<double>>();
+    std::vector<double> actual(expected.size(), 0.0);
+    for (const auto& [id, p] : distribution(logits, settings_of(one.at("settings")), previous)) {
+      actual[static_cast<std::size_t>(id)] = p;
+    }
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(actual[i], expected[i], 2e-6) << one.at("settings") << " id " << i;
+      EXPECT_EQ(actual[i] == 0, expected[i] == 0) << one.at("settings") << " id " << i;
+    }
+  }
+}
+
+/// Chi-square statistic of `counts` against `p`, tokens expected fewer than 5 times put together;
+/// returns how many standard deviations it lies above its mean.
+double excess(const std::vector<int>& counts, const std::vector<double>& p, int draws) {
+  double statistic = 0;
+  double rest_expected = 0;
+  double rest_count = 0;
+  int cells = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const double expected = p[i] * draws;
+    if (expected < 5) {
+      rest_expected += expected;
+      rest_count += counts[i];
+      continue;
+    }
+    statistic += (counts[i] - expected) * (counts[i] - expected) / expected;
+    ++cells;
+  }
+  if (rest_expected > 0) {
+    statistic += (rest_count - rest_expected) * (rest_count - rest_expected) / rest_expected;
+    ++cells;
+  }
+  const double freedom = std::max(1, cells - 1);
+  return (statistic - freedom) / std::sqrt(2 * freedom);
+}
+
+TEST(Sampler, DrawsPassAChiSquareTestAgainstTransformers) {
+  const Json goldens = read_goldens();
+  const std::vector<std::int32_t> previous = previous_of(goldens);
+  constexpr int draws = 20000;
+  for (const Json& one : goldens.at("cases")) {
+    const auto logits = goldens.at("logits").at(one.at("logits").get<std::string>())
+                            .get<std::vector<float>>();
+    const auto p = one.at("probabilities").get<std::vector<double>>();
+    SamplerSettings settings = settings_of(one.at("settings"));
+    settings.seed = 11;
+    std::vector<int> counts(p.size(), 0);
+    for (int i = 0; i < draws; ++i) {
+      settings.row = static_cast<std::uint64_t>(i % 100);
+      settings.position = static_cast<std::uint64_t>(i / 100);
+      std::vector<float> row = logits;
+      const auto id = static_cast<std::size_t>(choose(row, settings, previous));
+      ASSERT_GT(p[id], 0) << "a token that transformers rules out";
+      ++counts[id];
+    }
+    EXPECT_LT(excess(counts, p, draws), 5.0) << one.at("logits") << " " << one.at("settings");
+  }
+}
+
+TEST(Sampler, TheKeyAloneDecides) {
+  const std::vector<float> logits{0.1f, 0.2f, 0.3f, 0.1f};
+  SamplerSettings settings{.greedy = false, .seed = 3, .row = 5, .position = 7};
+  std::vector<float> first = logits;
+  std::vector<float> second = logits;
+  EXPECT_EQ(choose(first, settings, {}), choose(second, settings, {}));
+  EXPECT_NE(uniform(3, 5, 7), uniform(3, 5, 8));
+  EXPECT_NE(uniform(3, 5, 7), uniform(3, 6, 7));
+  EXPECT_NE(uniform(3, 5, 7), uniform(4, 5, 7));
+}
+
+TEST(Sampler, GreedyTiesGoToTheLowestIdAndNaNNeverWins) {
+  std::vector<float> ties{1, 3, 3, 2};
+  EXPECT_EQ(choose(ties, {}, {}), 1);
+  std::vector<float> nan{NAN, 1, 2, NAN};
+  EXPECT_EQ(choose(nan, {}, {}), 2);
+}
+
+}  // namespace
+}  // namespace trireme

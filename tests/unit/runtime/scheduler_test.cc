@@ -1,0 +1,204 @@
+// The scheduler against a model that needs no tensors: the next token is a hash of all tokens before it,
+// recomputed from what the step plans wrote into a simulated cache. Whatever is chunked, batched,
+// preempted or shared, every sequence must come out the same.
+#include "runtime/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace trireme {
+namespace {
+
+constexpr std::int64_t block_tokens = 32;
+
+/// Keeps what each cache block holds, as a rank would.
+class FakeRank {
+ public:
+  explicit FakeRank(std::int64_t blocks) : cache_(static_cast<std::size_t>(blocks * block_tokens)) {}
+
+  StepResult execute(const StepPlan& plan) {
+    for (const StepSequence& s : plan.sequences) {
+      for (std::size_t i = 0; i < s.tokens.size(); ++i) {
+        at(s, s.position_begin + static_cast<std::int64_t>(i)) = s.tokens[i];
+      }
+    }
+    StepResult result;
+    for (const StepSequence& s : plan.sequences) {
+      SequenceOutput& output = result.emplace_back();
+      const std::int64_t end = s.position_begin + static_cast<std::int64_t>(s.tokens.size());
+      if (s.sample) output.token = next_token(s, end);
+      for (std::size_t i = 0; i < s.targets.size(); ++i) {
+        if (s.targets[i] < 0) continue;
+        output.logprobs.push_back(static_cast<float>(
+            next_token(s, s.position_begin + static_cast<std::int64_t>(i) + 1) - s.targets[i]));
+      }
+    }
+    return result;
+  }
+
+ private:
+  std::int32_t& at(const StepSequence& s, std::int64_t position) {
+    const auto block = static_cast<std::size_t>(position / block_tokens);
+    return cache_.at(static_cast<std::size_t>(s.blocks.at(block) * block_tokens +
+                                              position % block_tokens));
+  }
+  std::int32_t next_token(const StepSequence& s, std::int64_t end) {
+    std::uint32_t hash = 17;
+    for (std::int64_t p = 0; p < end; ++p) hash = hash * 31 + static_cast<std::uint32_t>(at(s, p));
+    return static_cast<std::int32_t>(hash % 1000);
+  }
+
+  std::vector<std::int32_t> cache_;
+};
+
+std::vector<std::int32_t> expected_tokens(std::vector<std::int32_t> tokens, std::int64_t count) {
+  std::vector<std::int32_t> out;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::uint32_t hash = 17;
+    for (const std::int32_t token : tokens) hash = hash * 31 + static_cast<std::uint32_t>(token);
+    out.push_back(static_cast<std::int32_t>(hash % 1000));
+    tokens.push_back(out.back());
+  }
+  return out;
+}
+
+std::vector<SequenceRequest> random_requests(std::mt19937& random, int count, int longest) {
+  std::vector<SequenceRequest> requests;
+  for (int i = 0; i < count; ++i) {
+    SequenceRequest r{.id = static_cast<std::uint64_t>(i)};
+    const int length = 1 + static_cast<int>(random() % static_cast<unsigned>(longest));
+    // Two out of three begin alike, so that prefixes are shared.
+    const std::int32_t base = random() % 3 == 0 ? static_cast<std::int32_t>(random() % 50) : 0;
+    for (int t = 0; t < length; ++t) r.tokens.push_back(base + t % 40);
+    r.max_new_tokens = 1 + static_cast<std::int64_t>(random() % 60);
+    requests.push_back(r);
+  }
+  return requests;
+}
+
+struct Outcome {
+  std::map<std::uint64_t, std::vector<std::int32_t>> tokens;
+  std::int64_t preemptions = 0;
+  std::int64_t steps = 0;
+};
+
+Outcome run(const SchedulerLimits& limits, const std::vector<SequenceRequest>& requests) {
+  Scheduler scheduler(limits);
+  FakeRank rank(limits.blocks);
+  for (const SequenceRequest& request : requests) scheduler.add(request);
+  Outcome outcome;
+  std::deque<StepPlan> in_flight;
+  while (!scheduler.idle()) {
+    while (static_cast<int>(in_flight.size()) < limits.micro_batches) {
+      std::optional<StepPlan> plan = scheduler.schedule();
+      if (!plan) break;
+      EXPECT_LE(plan->rows(), limits.max_step_tokens);
+      in_flight.push_back(std::move(*plan));
+    }
+    if (in_flight.empty()) {
+      ADD_FAILURE() << "the scheduler is stuck";
+      return outcome;
+    }
+    for (const SequenceEvent& event : scheduler.complete(rank.execute(in_flight.front()))) {
+      outcome.tokens[event.id].push_back(event.token);
+    }
+    in_flight.pop_front();
+    ++outcome.steps;
+  }
+  outcome.preemptions = scheduler.preemptions();
+  return outcome;
+}
+
+TEST(Scheduler, EverySequenceComesOutTheSameUnderAnyLimits) {
+  std::mt19937 random(5);
+  const std::vector<SequenceRequest> requests = random_requests(random, 40, 150);
+  std::int64_t preemptions = 0;
+  for (const std::int64_t blocks : {8, 11, 40, 400}) {
+    for (const std::int64_t tokens : {1, 7, 32, 33, 512}) {
+      for (const int micro_batches : {1, 2, 4}) {
+        const Outcome outcome = run({.blocks = blocks,
+                                     .max_sequences = 16,
+                                     .max_step_tokens = tokens,
+                                     .max_model_len = 250,
+                                     .micro_batches = micro_batches},
+                                    requests);
+        ASSERT_EQ(outcome.tokens.size(), requests.size());
+        for (const SequenceRequest& r : requests) {
+          ASSERT_EQ(outcome.tokens.at(r.id), expected_tokens(r.tokens, r.max_new_tokens))
+              << "blocks " << blocks << " tokens " << tokens << " micro " << micro_batches;
+        }
+        preemptions += outcome.preemptions;
+      }
+    }
+  }
+  EXPECT_GT(preemptions, 0) << "the small caches must have forced some";
+}
+
+TEST(Scheduler, SharedPrefixesAreComputedOnce) {
+  SequenceRequest first{.id = 1, .tokens = std::vector<std::int32_t>(320, 3), .max_new_tokens = 1};
+  SequenceRequest second = first;
+  second.id = 2;
+  second.tokens.push_back(9);
+  Scheduler scheduler({.blocks = 64, .max_step_tokens = 512, .max_model_len = 400});
+  FakeRank rank(64);
+  scheduler.add(first);
+  while (!scheduler.idle()) (void)scheduler.complete(rank.execute(scheduler.schedule().value()));
+  scheduler.add(second);
+  const StepPlan plan = scheduler.schedule().value();
+  EXPECT_EQ(plan.rows(), 1) << "ten full blocks are remembered";
+  EXPECT_EQ(scheduler.complete(rank.execute(plan)).front().token,
+            expected_tokens(second.tokens, 1).front());
+}
+
+TEST(Scheduler, ScoringGivesEveryTargetOnceWhateverTheChunks) {
+  SequenceRequest request{.id = 4, .score = true};
+  for (std::int32_t i = 0; i < 100; ++i) request.tokens.push_back(i * 7 % 90);
+  std::vector<float> first;
+  for (const std::int64_t tokens : {1, 31, 32, 200}) {
+    Scheduler scheduler({.blocks = 8, .max_step_tokens = tokens, .max_model_len = 200});
+    FakeRank rank(8);
+    scheduler.add(request);
+    std::vector<SequenceEvent> events;
+    while (!scheduler.idle()) {
+      for (SequenceEvent& e : scheduler.complete(rank.execute(scheduler.schedule().value()))) {
+        events.push_back(std::move(e));
+      }
+    }
+    ASSERT_EQ(events.size(), 1u);
+    ASSERT_EQ(events.front().logprobs.size(), 99u);
+    if (first.empty()) first = events.front().logprobs;
+    EXPECT_EQ(events.front().logprobs, first);
+  }
+}
+
+TEST(Scheduler, EndTokensAndLengthsEndSequences) {
+  SequenceRequest request{.id = 1, .tokens = {5, 6}, .max_new_tokens = 50};
+  const std::vector<std::int32_t> all = expected_tokens(request.tokens, 50);
+  request.end_tokens = {all[9]};
+  const Outcome outcome =
+      run({.blocks = 8, .max_step_tokens = 16, .max_model_len = 200}, {request});
+  EXPECT_EQ(outcome.tokens.at(1).back(), all[9]);
+  EXPECT_LE(outcome.tokens.at(1).size(), 10u);
+  request.end_tokens.clear();
+  const Outcome limited =
+      run({.blocks = 8, .max_step_tokens = 16, .max_model_len = 30}, {request});
+  EXPECT_EQ(limited.tokens.at(1).size(), 28u) << "the context is full";
+}
+
+TEST(Scheduler, CancelledSequencesGiveTheirBlocksBack) {
+  Scheduler scheduler({.blocks = 4, .max_step_tokens = 64, .max_model_len = 128});
+  FakeRank rank(4);
+  for (std::uint64_t round = 0; round < 20; ++round) {
+    scheduler.add({.id = round,
+                   .tokens = std::vector<std::int32_t>(60, static_cast<std::int32_t>(round)),
+                   .max_new_tokens = 60});
+    (void)scheduler.complete(rank.execute(scheduler.schedule().value()));
+    scheduler.cancel(round);
+    EXPECT_TRUE(scheduler.idle());
+  }
+}
+
+}  // namespace
+}  // namespace trireme
