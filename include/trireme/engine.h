@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,16 +28,19 @@ using OnText = std::function<void(std::string_view)>;
 struct EngineStats {
   std::string isa;        ///< the instruction set in use
   std::string transport;  ///< single, shm, mpi
-  int rank = 0;
+  int replica = 0;
+  int rank = 0;  ///< within the replica
   int ranks = 1;
   std::int64_t checkpoint_bytes_read = 0;  ///< on this rank
   std::int64_t weight_bytes = 0;           ///< packed, on this rank
+  bool shared_weights = false;   ///< another replica's rank on this host packed them
   std::int64_t model_blocks = 0;           ///< of the model's list, on this rank
+  std::int64_t multiply_adds = 0;          ///< of matrix products that this rank computed
   std::int64_t kv_blocks = 0;
   std::int64_t max_sequence_tokens = 0;
-  std::int64_t steps = 0;            ///< drivers only, as are the rest
-  std::int64_t computed_tokens = 0;  ///< rows that went through the model
-  std::int64_t prompt_tokens = 0;
+  std::int64_t steps = 0;
+  std::int64_t computed_tokens = 0;  ///< rows that went through this rank's blocks
+  std::int64_t prompt_tokens = 0;    ///< drivers only, as are the rest
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
 };
@@ -86,12 +90,26 @@ class Engine {
   /// Other ranks: works for the driver until it stops.
   void follow();
 
+  // For programs whose drivers share work out among themselves (the batch coordinator over MPI).
+
+  /// Sends bytes to the driver of another replica of this run.
+  void send_to_driver(int replica, std::string_view bytes);
+  /// The next bytes from the driver of another replica, if they have arrived.
+  std::optional<std::string> receive_from_driver(int replica);
+
   EngineStats stats() const;
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// All that the bytes of an output depend on besides the requests, a `key=value` a line: model
+/// directory, dtype, instruction set. Throws Error as the engine would for a model not found.
+std::string output_identity(const Options& options);
+
+/// Checks model, plan and flags without loading weights: throws what the engine would throw.
+void check_options(const Options& options);
 
 /// The program's and library's version.
 std::string_view version();

@@ -9,7 +9,9 @@ namespace trireme {
 
 struct Options {
   // The model.
-  std::string model;              ///< a directory, or org/name in the local Hugging Face cache
+  /// A directory, org/name in the local Hugging Face cache, or "shape:llama-1b" and the like: a
+  /// well-known model's sizes with made-up weights, without tokenizer (see bench.h).
+  std::string model;
   std::string revision = "main";  ///< branch or commit within the cache
   std::string dtype = "auto";     ///< auto (the checkpoint's), float32, bfloat16, float16
   std::string load_format = "auto";  ///< auto, or dummy: weights made up from config.json

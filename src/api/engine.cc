@@ -2,12 +2,14 @@
 #include "trireme/engine.h"
 
 #include <chrono>
+#include <cstring>
 #include <optional>
 
 #include "comm/environment.h"
 #include "comm/registry.h"
 #include "core/bytes.h"
 #include "core/error.h"
+#include "kernels/registry.h"
 #include "tasks/generate.h"
 #include "tasks/score.h"
 
@@ -89,10 +91,13 @@ void decode(const Message& bytes, Score& s) {
 
 struct Engine::Impl {
   Impl(const Options& options, std::int64_t now);
+  void share_start();
 
   /// Answers rows [0, count), of which replica r takes each r-th; the results meet on rank 0.
   template <typename Answer, typename Submit, typename Step>
   std::vector<Answer> answer_all(std::size_t count, const Submit& submit, const Step& step);
+
+  int driver_of(int index) const { return rank_of({index, 0, 0}, sizes); }
 
   ParallelSizes sizes;
   std::unique_ptr<Communicator> world;
@@ -116,9 +121,19 @@ Engine::Impl::Impl(const Options& options, std::int64_t now)
   } else {
     check_world(sizes, world->size());
     replica_index = point_of(world->rank(), sizes).dp;
+    share_start();
     ranks = world->group(replica_group(replica_index, sizes));
   }
-  replica = std::make_unique<Replica>(options, std::move(ranks), environment.local_size);
+  replica = std::make_unique<Replica>(options, std::move(ranks), environment.local_size,
+                                      environment.weights_fd);
+}
+
+/// One start for all ranks, so that a template that prints the date prints the same one.
+void Engine::Impl::share_start() {
+  Message bytes(sizeof(start));
+  std::memcpy(bytes.data(), &start, sizeof(start));
+  world->broadcast(0, bytes);
+  std::memcpy(&start, bytes.data(), sizeof(start));
 }
 
 template <typename Answer, typename Submit, typename Step>
@@ -224,27 +239,52 @@ std::int64_t Engine::unfinished() const {
 void Engine::stop() { impl_->replica->stop(); }
 void Engine::follow() { impl_->replica->follow(); }
 
+void Engine::send_to_driver(int replica, std::string_view bytes) {
+  impl_->world->send(impl_->driver_of(replica), std::as_bytes(std::span(bytes)));
+}
+
+std::optional<std::string> Engine::receive_from_driver(int replica) {
+  std::optional<Message> message = impl_->world->try_receive(impl_->driver_of(replica));
+  if (!message) return std::nullopt;
+  return std::string(reinterpret_cast<const char*>(message->data()), message->size());
+}
+
 EngineStats Engine::stats() const {
   Replica& replica = *impl_->replica;
   const Replica::Counters counters = replica.counters();
   EngineStats stats{.isa = std::string(replica.backend().name()),
                     .transport = std::string(replica.ranks().transport()),
+                    .replica = impl_->replica_index,
                     .rank = replica.ranks().rank(),
                     .ranks = replica.ranks().size(),
                     .checkpoint_bytes_read = counters.checkpoint_bytes_read,
                     .weight_bytes = counters.weight_bytes,
+                    .shared_weights = counters.shared_weights,
                     .model_blocks = counters.blocks,
+                    .multiply_adds = counters.multiply_adds,
                     .kv_blocks = counters.kv_blocks,
-                    .max_sequence_tokens = replica.max_sequence_tokens()};
+                    .max_sequence_tokens = replica.max_sequence_tokens(),
+                    .steps = counters.steps,
+                    .computed_tokens = counters.rows};
   if (!replica.is_driver()) return stats;
-  stats.steps = replica.driver().steps();
-  stats.computed_tokens = replica.driver().computed_tokens();
   stats.preemptions = replica.driver().scheduler().preemptions();
   if (impl_->generator) {
     stats.prompt_tokens = impl_->generator->prompt_tokens();
     stats.generated_tokens = impl_->generator->generated_tokens();
   }
   return stats;
+}
+
+std::string output_identity(const Options& options) {
+  return fmt::format("model={}\ndtype={}\nload_format={}\nload_seed={}\nisa={}\nmax_model_len={}\n",
+                     std::filesystem::canonical(find_model(options.model, options.revision)).string(),
+                     options.dtype, options.load_format, options.load_seed,
+                     make_backend(options.isa)->name(), options.max_model_len);
+}
+
+void check_options(const Options& options) {
+  check_plan(open_model(options).model->spec(), sizes_of(options));
+  make_backend(options.isa);
 }
 
 std::string_view version() { return TRIREME_VERSION; }

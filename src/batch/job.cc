@@ -45,6 +45,17 @@ std::string describe(const BatchJob& job) {
                      stops);
 }
 
+std::string describe(const EngineStats& s) {
+  return fmt::format(
+      R"(rank {{"replica": {}, "rank": {}, "ranks": {}, "transport": "{}", "isa": "{}", )"
+      R"("checkpoint_bytes_read": {}, "weight_bytes": {}, "shared_weights": {}, )"
+      R"("model_blocks": {}, "kv_blocks": {}, "multiply_adds": {}, "steps": {}, )"
+      R"("computed_tokens": {}, "prompt_tokens": {}, "generated_tokens": {}, "preemptions": {}}})",
+      s.replica, s.rank, s.ranks, s.transport, s.isa, s.checkpoint_bytes_read, s.weight_bytes,
+      s.shared_weights, s.model_blocks, s.kv_blocks, s.multiply_adds, s.steps, s.computed_tokens,
+      s.prompt_tokens, s.generated_tokens, s.preemptions);
+}
+
 /// Input, output and the coordinator between them.
 class Desk {
  public:
@@ -65,7 +76,7 @@ class Desk {
     server_.finish();
     report();
     return {server_.coordinator().total_rows(), output_->failed_rows(),
-            output_->failed_rows() > 0 ? 3 : 0};
+            output_->failed_rows() > 0 ? 3 : 0, true};
   }
 
   std::uint64_t finished_rows() const { return server_.coordinator().finished_rows(); }
@@ -78,7 +89,7 @@ class Desk {
 
   void report() const {
     const Coordinator& c = server_.coordinator();
-    on_progress_({c.finished_rows(), c.total_rows(), output_->resumed_rows(),
+    on_progress_({c.finished_rows(), c.total_rows(), c.input_ended(), output_->resumed_rows(),
                   output_->failed_rows(), c.workers()});
   }
 
@@ -179,7 +190,7 @@ class LaunchedBatch {
       if (!launcher_.any_running()) {
         on_notice_("no replica is left; everything finished so far is kept, and the same command "
                    "goes on from there");
-        return {0, 0, exit_code_};
+        return {0, 0, exit_code_, true};
       }
       wait_and_receive();
     }
@@ -286,18 +297,19 @@ class LaunchedBatch {
 }  // namespace
 
 BatchOutcome run_batch_in_ranks(const BatchJob& job, const OnBatchProgress& on_progress,
-                                const OnBatchNotice&) {
+                                const OnBatchNotice& on_notice) {
   Engine engine(job.options, job.now);
+  BatchOutcome outcome;
   if (!engine.is_driver()) {
     engine.follow();
-    return {};
-  }
-  if (engine.replica() != 0) {
+  } else if (engine.replica() != 0) {
     DriverChannel channel(engine, 0);
     BatchWorker(engine, channel, capacity_of(job.options)).run();
-    return {};
+  } else {
+    outcome = coordinate_and_drive(job, engine, on_progress);
   }
-  return coordinate_and_drive(job, engine, on_progress);
+  if (job.stats) on_notice(describe(engine.stats()));
+  return outcome;
 }
 
 BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& arguments,
@@ -306,17 +318,20 @@ BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& a
   return LaunchedBatch(job, arguments, on_progress, on_notice).run();
 }
 
-void serve_batch_in_launched_rank(const Options& options) {
-  const char* start = std::getenv(start_variable);
-  Engine engine(options, start == nullptr ? 0 : std::strtoll(start, nullptr, 10));
-  if (!engine.is_driver()) {
+bool is_launched_batch_rank() { return std::getenv(start_variable) != nullptr; }
+
+void serve_batch_in_launched_rank(const BatchJob& job) {
+  Engine engine(job.options, std::strtoll(std::getenv(start_variable), nullptr, 10));
+  if (engine.is_driver()) {
+    std::optional<ControlChannel> control = ControlChannel::from_environment();
+    if (!control) fail(ErrorKind::usage, "TRIREME_CONTROL_FD is missing; ranks start by launch only");
+    ControlEnd channel(std::move(*control));
+    BatchWorker(engine, channel, capacity_of(job.options)).run();
+    engine.stop();
+  } else {
     engine.follow();
-    return;
   }
-  std::optional<ControlChannel> control = ControlChannel::from_environment();
-  if (!control) fail(ErrorKind::usage, "TRIREME_CONTROL_FD is missing; ranks are not started by hand");
-  ControlEnd channel(std::move(*control));
-  BatchWorker(engine, channel, capacity_of(options)).run();
+  if (job.stats) fmt::print(stderr, "trireme: {}\n", describe(engine.stats()));
 }
 
 }  // namespace trireme

@@ -21,13 +21,15 @@ struct BatchJob {
   RowSettings rows;
   bool restart = false;
   bool overwrite = false;
+  bool stats = false;    ///< every rank prints what it held and did on standard error
   std::int64_t now = 0;  ///< seconds since the epoch: what strftime_now says in this run
 };
 
 /// What a job reports while it runs, for a progress line.
 struct BatchProgress {
   std::uint64_t rows_done = 0;
-  std::uint64_t rows_known = 0;  ///< read so far; the total, once `input_ended`
+  std::uint64_t rows_known = 0;  ///< read so far
+  bool input_ended = false;      ///< rows_known is the total
   std::uint64_t rows_resumed = 0;
   std::uint64_t rows_failed = 0;
   std::size_t workers = 0;
@@ -40,6 +42,7 @@ struct BatchOutcome {
   std::uint64_t rows = 0;
   std::uint64_t failed = 0;
   int exit_code = 0;
+  bool coordinated = false;  ///< this process read and wrote the rows
 };
 
 /// In a process that is itself all ranks, or an MPI rank: collective over the ranks; rank 0 reads,
@@ -52,7 +55,9 @@ BatchOutcome run_batch_in_ranks(const BatchJob& job, const OnBatchProgress& on_p
 BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& arguments,
                           const OnBatchProgress& on_progress, const OnBatchNotice& on_notice);
 
+/// Whether launch_batch started this process.
+bool is_launched_batch_rank();
 /// In a rank that launch_batch started.
-void serve_batch_in_launched_rank(const Options& options);
+void serve_batch_in_launched_rank(const BatchJob& job);
 
 }  // namespace trireme

@@ -47,8 +47,6 @@ void Driver::issue(const StepPlan& plan) {
     ready_.push_back(std::move(*result));
   }
   ++in_flight_;
-  ++steps_;
-  computed_tokens_ += plan.rows();
 }
 
 void follow(Communicator& replica, const ParallelSizes& sizes, Stage& stage) {

@@ -30,9 +30,6 @@ class Driver {
   /// there is nothing to do.
   std::vector<SequenceEvent> step();
 
-  std::int64_t steps() const { return steps_; }
-  std::int64_t computed_tokens() const { return computed_tokens_; }
-
  private:
   void issue(const StepPlan& plan);
   int result_rank() const { return (sizes_.pp - 1) * sizes_.tp; }
@@ -45,8 +42,6 @@ class Driver {
   int in_flight_ = 0;
   bool failed_ = false;
   bool stopped_ = false;  ///< the others have been told to leave since the last step
-  std::int64_t steps_ = 0;
-  std::int64_t computed_tokens_ = 0;
 };
 
 /// On every other rank of the replica: executes steps until the driver stops.

@@ -7,6 +7,7 @@
 #include "kernels/registry.h"
 #include "models/loader.h"
 #include "models/registry.h"
+#include "models/shapes.h"
 
 namespace trireme {
 
@@ -47,7 +48,25 @@ MemoryLimits memory_limits(const Options& options, const ModelSpec& model) {
 
 }  // namespace
 
+namespace {
+
+/// A built-in shape has no files: its config is known and its weights are made up.
+ModelFiles open_shape(const Options& options) {
+  if (options.load_format != "auto" && options.load_format != "dummy") {
+    fail(ErrorKind::usage, "--load-format {}: {} has made-up weights only", options.load_format,
+         options.model);
+  }
+  const std::string name = options.model.substr(shape_prefix.size());
+  HfConfig config = HfConfig::parse(shape_config(name), options.model);
+  std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, nullptr));
+  auto source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
+  return {{}, std::move(config), std::move(source), std::move(model)};
+}
+
+}  // namespace
+
 ModelFiles open_model(const Options& options) {
+  if (options.model.starts_with(shape_prefix)) return open_shape(options);
   const std::filesystem::path directory = find_model(options.model, options.revision);
   HfConfig config = HfConfig::read(directory / "config.json");
   const bool dummy = options.load_format == "dummy";
@@ -84,7 +103,8 @@ void check_plan(const ModelSpec& model, const ParallelSizes& sizes) {
   }
 }
 
-Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks)
+Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks,
+                 int shared_weights)
     : files_(open_model(options)),
       backend_(make_backend(options.isa)),
       ranks_(std::move(ranks)),
@@ -98,10 +118,7 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   files_.model->prepare(limits_.max_model_len);
   stage_ = std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_},
                                    *files_.model, limits_);
-  weights_ = Buffer(stage_->parameters().bytes());
-  stage_->parameters().place(weights_.data());
-  load_parameters(stage_->parameters(), *files_.source, *threads_,
-                  [this] { ranks_->heartbeat(); });
+  load_weights(shared_weights);
   kv_blocks_ = agree_on_kv_blocks(options, local_ranks);
   stage_->allocate_cache(kv_blocks_);
   if (is_driver()) {
@@ -116,6 +133,25 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
 
 Replica::~Replica() = default;
 
+void Replica::load_weights(int shared_memory) {
+  ParameterStore& parameters = stage_->parameters();
+  const auto heartbeat = [this] { ranks_->heartbeat(); };
+  const auto fill = [&](std::span<std::byte> arena) {
+    parameters.place(arena.data());
+    load_parameters(parameters, *files_.source, *threads_, heartbeat);
+  };
+  if (shared_memory < 0) {
+    weights_ = Buffer(parameters.bytes());
+    fill({weights_.data(), weights_.size()});
+    return;
+  }
+  shared_weights_ = std::make_unique<SharedOnce>(shared_memory);
+  const std::span<const std::byte> arena =
+      shared_weights_->get(parameters.bytes(), fill, heartbeat);
+  // From here on the parameters are only read, in every process.
+  parameters.place(const_cast<std::byte*>(arena.data()));
+}
+
 void Replica::follow() { trireme::follow(*ranks_, sizes_, *stage_); }
 
 std::int64_t Replica::max_sequence_tokens() const {
@@ -124,9 +160,13 @@ std::int64_t Replica::max_sequence_tokens() const {
 
 Replica::Counters Replica::counters() const {
   return {.checkpoint_bytes_read = files_.source->bytes_read(),
-          .weight_bytes = static_cast<std::int64_t>(weights_.size()),
+          .weight_bytes = static_cast<std::int64_t>(stage_->parameters().bytes()),
           .kv_blocks = kv_blocks_,
-          .blocks = stage_->blocks().size()};
+          .blocks = stage_->blocks().size(),
+          .steps = stage_->steps(),
+          .rows = stage_->rows(),
+          .multiply_adds = stage_->rows() * stage_->multiply_adds_per_row(),
+          .shared_weights = shared_weights_ != nullptr && !shared_weights_->filled_here()};
 }
 
 /// The driver decides for all ranks, by the rank whose blocks are largest.

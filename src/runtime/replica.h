@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/shared_once.h"
 #include "models/hf_config.h"
 #include "models/model.h"
 #include "runtime/driver.h"
@@ -16,14 +17,15 @@ namespace trireme {
 
 /// A model's files, read but not loaded.
 struct ModelFiles {
-  std::filesystem::path directory;
+  std::filesystem::path directory;  ///< empty for a built-in shape
   HfConfig config;
   std::unique_ptr<TensorSource> source;
   std::unique_ptr<Model> model;
 };
 
 /// Finds the model, reads config.json, resolves the dtype and opens the weights (headers only),
-/// checking that they are what config.json says.
+/// checking that they are what config.json says. A model called "shape:NAME" is one of
+/// models/shapes.h with made-up weights.
 ModelFiles open_model(const Options& options);
 
 /// Refuses sizes that the model cannot be cut into. Throws Error(usage) naming flags that work.
@@ -33,7 +35,10 @@ class Replica {
  public:
   /// Collective over `ranks`, the tp * pp ranks of this replica: loads this rank's share.
   /// `local_ranks`: ranks of the whole run on this host, which share its cores and memory.
-  Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks);
+  /// `shared_weights`: a memfd in which the replicas of this host keep one copy of this rank's
+  /// weights (core/shared_once.h), or -1.
+  Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks,
+          int shared_weights = -1);
   ~Replica();
 
   bool is_driver() const { return ranks_->rank() == 0; }
@@ -48,6 +53,7 @@ class Replica {
   const ModelSpec& spec() const { return files_.model->spec(); }
   const Backend& backend() const { return *backend_; }
   Communicator& ranks() { return *ranks_; }
+  int threads() const { return threads_->size(); }
   /// Tokens of the longest sequence (prompt and output) that can run.
   std::int64_t max_sequence_tokens() const;
 
@@ -57,10 +63,15 @@ class Replica {
     std::int64_t weight_bytes = 0;
     std::int64_t kv_blocks = 0;
     std::int64_t blocks = 0;  ///< of the model, on this rank
+    std::int64_t steps = 0;
+    std::int64_t rows = 0;  ///< that went through this rank's blocks
+    std::int64_t multiply_adds = 0;
+    bool shared_weights = false;  ///< another process packed them
   };
   Counters counters() const;
 
  private:
+  void load_weights(int shared_memory);
   std::int64_t agree_on_kv_blocks(const Options& options, int local_ranks);
 
   ModelFiles files_;
@@ -70,7 +81,8 @@ class Replica {
   MemoryLimits limits_;
   std::unique_ptr<ThreadPool> threads_;
   std::unique_ptr<Stage> stage_;
-  Buffer weights_;
+  Buffer weights_;  ///< this process's own, unless
+  std::unique_ptr<SharedOnce> shared_weights_;  ///< the host's replicas share one copy
   std::int64_t kv_blocks_ = 0;
   std::unique_ptr<Driver> driver_;
 };

@@ -67,6 +67,18 @@ void Stage::allocate_cache(std::int64_t blocks) {
   }
 }
 
+std::int64_t Stage::multiply_adds_per_row() const {
+  std::int64_t total = 0;
+  for (std::int64_t i = range_.begin; i < range_.end; ++i) {
+    const BlockSpec& block = model_.spec().blocks[static_cast<std::size_t>(i)];
+    if (block.kind != BlockKind::layer) continue;
+    for (const ParameterSpec& parameter : block.parameters) {
+      if (!parameter.is_vector()) total += slice_of(parameter, model_.spec(), shard_).elements();
+    }
+  }
+  return total;
+}
+
 bool Stage::holds_last_block() const {
   return range_.end == static_cast<std::int64_t>(model_.spec().blocks.size());
 }
@@ -78,6 +90,8 @@ int Stage::neighbour(int stages_ahead) const {
 std::optional<StepResult> Stage::execute(const StepPlan& plan) {
   const Workspace::Scope scope(scratch_);
   const Batch batch(plan);
+  ++steps_;
+  rows_ += static_cast<std::int64_t>(batch.positions.size());
   Forward forward{context_.backend, context_.threads, *tensor_group_,  scratch_,
                   caches_,          batch.token_ids,  batch.positions, batch.sequences};
   Tensor x = input(forward);  // [tokens, hidden]

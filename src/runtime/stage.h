@@ -38,6 +38,12 @@ class Stage {
   std::int64_t kv_bytes_per_block() const;
   const TensorShard& shard() const { return shard_; }
 
+  /// Steps, and rows of steps, that went through this rank's blocks.
+  std::int64_t steps() const { return steps_; }
+  std::int64_t rows() const { return rows_; }
+  /// Multiply-adds of matrix products per row through this rank's layers (the head not counted).
+  std::int64_t multiply_adds_per_row() const;
+
   /// Runs the step through this rank's blocks, exchanging hidden states with the neighbouring
   /// stages. The first rank of the last stage returns the result.
   std::optional<StepResult> execute(const StepPlan& plan);
@@ -63,6 +69,8 @@ class Stage {
   std::vector<Buffer> cache_memory_;
   std::vector<KvCacheView> caches_;
   Workspace scratch_;
+  std::int64_t steps_ = 0;
+  std::int64_t rows_ = 0;
 };
 
 }  // namespace trireme

@@ -1,0 +1,105 @@
+// A dry run: which rank would hold what, whether it fits, how fast it might be. Reads config.json and
+// the checkpoint's headers only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "trireme/error.h"
+#include "trireme/options.h"
+
+namespace trireme {
+
+/// Indices [begin, end).
+struct PlanRange {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// What one rank holds, and the bytes of memory it takes.
+struct RankShare {
+  int rank = 0;
+  int replica = 0;      ///< its place along data parallelism
+  int stage = 0;        ///< along pipeline parallelism
+  int tensor_rank = 0;  ///< along tensor parallelism
+  PlanRange blocks;     ///< of the model's list: embedding, layers, head
+  PlanRange layers;
+  bool embedding = false;
+  bool head = false;
+  PlanRange heads;     ///< query heads of each of its layers
+  PlanRange kv_heads;  ///< every key/value head that those read
+  PlanRange mlp;       ///< columns of the MLP
+  PlanRange vocab;     ///< rows of the embedding and of the head
+  std::int64_t weight_bytes = 0;
+  std::int64_t kv_cache_bytes = 0;
+  std::int64_t activation_bytes = 0;
+  std::int64_t total() const { return weight_bytes + kv_cache_bytes + activation_bytes; }
+};
+
+/// Fixed boundaries at which a dimension may be cut among tensor-parallel ranks: at multiples of
+/// `width`. They belong to the model, not to the plan, so every plan adds up in the same order.
+struct VirtualShardReport {
+  std::string dimension;  ///< "attention heads", "mlp", "vocabulary"
+  std::int64_t size = 0;
+  std::int64_t width = 0;  ///< the last may be narrower
+  std::int64_t count = 0;
+};
+
+/// Flags that would fit where the asked ones do not.
+struct PlanSuggestion {
+  std::string flags;        ///< "--kv-cache-memory 512M"
+  std::string consequence;  ///< in words
+  std::int64_t host_bytes = 0;
+};
+
+/// What does not depend on the run's own memory and speed.
+struct PlanSettings {
+  int ranks_per_host = 0;            ///< 0: all ranks of the run share one host
+  std::int64_t host_memory = 0;      ///< bytes that a host gives; 0: what this one has available
+  bool measure_bandwidth = false;    ///< for the speed estimate; takes a tenth of a second
+  double memory_bandwidth = 0;       ///< bytes/s of a host, instead of measuring
+};
+
+struct PlanReport {
+  // The model.
+  std::string directory;
+  std::string architecture;
+  std::string dtype;  ///< computed in
+  std::int64_t parameters = 0;
+  std::int64_t checkpoint_bytes = 0;  ///< of the tensors in the files
+  std::int64_t num_layers = 0;
+  std::int64_t max_tensor_parallel = 0;
+  std::int64_t max_pipeline_parallel = 0;
+  std::vector<VirtualShardReport> virtual_shards;
+  /// generation_config.json says how long an answer may get.
+  bool says_how_long = false;
+
+  // The plan.
+  int data_parallel_size = 1;
+  int tensor_parallel_size = 1;
+  int pipeline_parallel_size = 1;
+  std::vector<RankShare> ranks;  ///< all of them, by rank
+  std::int64_t max_model_len = 0;
+  std::int64_t max_sequences = 0;
+  std::int64_t kv_cache_tokens = 0;  ///< that a replica's cache holds
+
+  // Memory.
+  int ranks_per_host = 1;
+  std::int64_t available_bytes = 0;  ///< on a host
+  std::int64_t host_bytes = 0;       ///< needed on the fullest host; replicas there share weights
+  bool fits = true;
+  std::string shortage;  ///< why it does not fit; empty if it does
+  std::vector<PlanSuggestion> suggestions;
+
+  // Speed; 0 where unknown. Rough: reading the weights from memory is all that is counted.
+  double memory_bandwidth = 0;          ///< bytes/s of a host
+  double decode_tokens_per_second = 0;  ///< at most, for one sequence
+};
+
+/// Throws Error(usage) for sizes that the model cannot be cut into, Error(input) for an unusable
+/// model. Memory that does not suffice is no error: see PlanReport::fits.
+PlanReport make_plan(const Options& options, const PlanSettings& settings = {});
+
+}  // namespace trireme

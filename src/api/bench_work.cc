@@ -1,0 +1,54 @@
+#include "api/bench_work.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+namespace trireme {
+
+BenchWork::BenchWork(const ModelSpec& model)
+    : element_bytes_(static_cast<std::int64_t>(size_of(model.dtype))),
+      query_width_(model.num_attention_heads * model.head_dim),
+      key_value_width_(2 * model.num_key_value_heads * model.head_dim) {
+  std::set<std::string> tensors;
+  for (const BlockSpec& block : model.blocks) {
+    std::int64_t matrices = 0;
+    for (const ParameterSpec& parameter : block.parameters) {
+      const std::string part = parameter.tensor + "#" + std::to_string(parameter.tensor_row_begin);
+      if (tensors.insert(part).second) parameters_ += parameter.elements();
+      if (!parameter.is_vector()) matrices += parameter.elements();
+    }
+    if (block.kind == BlockKind::layer) {
+      layer_elements_ += matrices;
+      windows_.push_back(block.sliding_window);
+    }
+    if (block.kind == BlockKind::head) head_elements_ += matrices;
+  }
+}
+
+double BenchWork::weight_bytes(bool with_head) const {
+  return static_cast<double>((layer_elements_ + (with_head ? head_elements_ : 0)) *
+                             element_bytes_);
+}
+
+double BenchWork::seen(std::int64_t position) const {
+  double total = 0;
+  for (const std::int64_t window : windows_) {
+    total += static_cast<double>(window > 0 ? std::min(window, position + 1) : position + 1);
+  }
+  return total;
+}
+
+double BenchWork::cache_bytes(std::int64_t position) const {
+  return seen(position) * static_cast<double>(key_value_width_ * element_bytes_);
+}
+
+double BenchWork::layer_operations(std::int64_t position) const {
+  // A query meets each key once and each value once: two multiply-adds per element.
+  return 2.0 * static_cast<double>(layer_elements_) +
+         4.0 * seen(position) * static_cast<double>(query_width_);
+}
+
+double BenchWork::head_operations() const { return 2.0 * static_cast<double>(head_elements_); }
+
+}  // namespace trireme

@@ -1,0 +1,93 @@
+// A dry run over a model's headers.
+#include "trireme/plan.h"
+
+#include <thread>
+
+#include "core/error.h"
+#include "plan/host.h"
+#include "plan/report.h"
+#include "runtime/replica.h"
+
+namespace trireme {
+
+namespace {
+
+PlanRequest request_of(const Options& options, const ModelSpec& model,
+                       const PlanSettings& settings) {
+  if (options.max_model_len > model.max_positions) {
+    fail(ErrorKind::usage, "--max-model-len {}: the model's context is {} tokens",
+         options.max_model_len, model.max_positions);
+  }
+  PlanRequest request{.dp = options.data_parallel_size,
+                      .tp = options.tensor_parallel_size,
+                      .pp = options.pipeline_parallel_size};
+  request.limits.max_model_len =
+      options.max_model_len > 0 ? options.max_model_len : model.max_positions;
+  request.limits.max_sequences = std::max<std::int64_t>(1, options.max_sequences);
+  request.limits.max_step_tokens = std::max<std::int64_t>(1, options.max_step_tokens);
+  request.kv_cache_bytes = options.kv_cache_bytes;
+  request.length_asked = options.max_model_len > 0;
+  request.ranks_per_host = settings.ranks_per_host;
+  request.available_bytes =
+      settings.host_memory > 0 ? settings.host_memory : host_memory().available;
+  return request;
+}
+
+void describe_model(PlanReport& report, const ModelFiles& files) {
+  const ModelSpec& model = files.model->spec();
+  report.directory = files.directory.string();
+  report.architecture = model.architecture;
+  report.dtype = name_of(model.dtype);
+  report.num_layers = model.num_layers();
+  report.max_tensor_parallel = model.max_tensor_parallel();
+  report.max_pipeline_parallel = static_cast<std::int64_t>(model.blocks.size());
+  for (const TensorInfo* tensor : files.source->tensors()) {
+    report.parameters += tensor->elements();
+    report.checkpoint_bytes +=
+        tensor->elements() * static_cast<std::int64_t>(size_of(tensor->dtype));
+  }
+  const auto add = [&](const char* name, const VirtualShards& shards) {
+    report.virtual_shards.push_back({name, shards.size(), shards.width(), shards.count()});
+  };
+  add("attention heads", model.head_shards);
+  add("mlp", model.mlp_shards);
+  add("vocabulary", model.vocab_shards);
+}
+
+bool says_how_long(const std::filesystem::path& directory) {
+  const std::filesystem::path file = directory / "generation_config.json";
+  if (!std::filesystem::exists(file)) return false;
+  const HfConfig config = HfConfig::read(file);
+  return config.integer("max_new_tokens") || config.integer("max_length");
+}
+
+void estimate_speed(PlanReport& report, const Options& options, const ModelSpec& model,
+                    const PlanSettings& settings) {
+  report.memory_bandwidth = settings.memory_bandwidth;
+  if (settings.measure_bandwidth && report.memory_bandwidth == 0) {
+    const int all = options.threads * report.ranks_per_host;
+    report.memory_bandwidth = measure_read_bandwidth(all > 0 ? all : host_cores().allowed);
+  }
+  if (report.memory_bandwidth == 0) return;
+  // For one sequence: tensor-parallel hosts read at the same time, pipeline stages one after
+  // another.
+  const int hosts = std::max(1, report.tensor_parallel_size / report.ranks_per_host);
+  report.decode_tokens_per_second =
+      report.memory_bandwidth * hosts / static_cast<double>(bytes_read_per_token(model));
+}
+
+}  // namespace
+
+PlanReport make_plan(const Options& options, const PlanSettings& settings) {
+  const ModelFiles files = open_model(options);
+  const ModelSpec& model = files.model->spec();
+  const PlanRequest request = request_of(options, model, settings);
+  PlanReport report = lay_out(model, request);
+  describe_model(report, files);
+  report.says_how_long = says_how_long(files.directory);
+  if (!report.fits) report.suggestions = suggest_plans(model, request);
+  estimate_speed(report, options, model, settings);
+  return report;
+}
+
+}  // namespace trireme

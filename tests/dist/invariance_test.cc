@@ -1,0 +1,184 @@
+// Promise 1: the same bytes under every plan. Real processes, whole runs of the program, compared byte for
+// byte. The models cross several K blocks, virtual shards, KV blocks and tails.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "kernels/registry.h"
+#include "support/run_program.h"
+
+namespace trireme::testing {
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// A model directory with made-up weights and a real tokenizer; rows to generate and rows to score.
+class Workbench {
+ public:
+  explicit Workbench(const std::string& config) {
+    const std::filesystem::path data = std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data";
+    std::filesystem::create_directory(model());
+    std::filesystem::copy(data / "golden" / config / "config.json", model() / "config.json");
+    std::filesystem::copy(data / "tokenizers/gpt2/tokenizer.json", model() / "tokenizer.json");
+    write_file(folder_ / "rows.jsonl", rows());
+    write_file(folder_ / "ids.jsonl", ids());
+  }
+
+  std::filesystem::path model() const { return folder_.path() / "model"; }
+
+  /// What `batch` and `score` write under a plan, one after the other.
+  std::string output(const Words& flags, const std::string& dtype,
+                     std::map<std::string, std::string> env = {}) const {
+    env.emplace("OMPI_ALLOW_RUN_AS_ROOT", "1");
+    env.emplace("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    return verb("batch", "rows.jsonl", {}, flags, dtype, env) +
+           verb("score", "ids.jsonl", {"--ids"}, flags, dtype, env);
+  }
+
+ private:
+  std::string verb(const std::string& name, const std::string& input, const Words& more,
+                   const Words& flags, const std::string& dtype,
+                   const std::map<std::string, std::string>& env) const {
+    const std::string out = folder_ / (name + ".out");
+    std::filesystem::remove(out);
+    // Flags may begin with mpirun and its own.
+    const auto split = std::find(flags.begin(), flags.end(), "--");
+    const bool started = split != flags.end();
+    Words words;
+    if (started) {
+      words.assign(flags.begin() + 1, split);
+      words.push_back(trireme_program());
+    }
+    for (const std::string& word : Words{name, "--model", model().string(), "-i",
+                                         (folder_ / input).string(), "-o", out, "--load-format",
+                                         "dummy", "--dtype", dtype}) {
+      words.push_back(word);
+    }
+    words.insert(words.end(), more.begin(), more.end());
+    words.insert(words.end(), started ? split + 1 : flags.begin(), flags.end());
+    const Outcome outcome = run(started ? flags.front() : trireme_program(), words, env);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return read_file(out);
+  }
+
+  static std::string rows() {
+    std::string text;
+    const std::string words = "the quick brown fox jumps over the lazy dog and then some more ";
+    for (int row = 0; row < 12; ++row) {
+      const auto length = static_cast<std::size_t>(3 + 37 * row % 200);
+      std::string prompt;
+      while (prompt.size() < length) prompt += words.substr(static_cast<std::size_t>(row) % 20);
+      prompt.resize(length);
+      text += "{\"prompt\": \"" + prompt + "\", \"max_new_tokens\": " + std::to_string(5 + row * 3);
+      if (row % 3 == 1) text += ", \"temperature\": 0.9, \"top_p\": 0.95, \"seed\": 3";
+      if (row % 3 == 2) text += ", \"temperature\": 1.3, \"top_k\": 0, \"repetition_penalty\": 1.2";
+      text += "}\n";
+    }
+    return text;
+  }
+
+  static std::string ids() {
+    std::string text;
+    for (int row = 0; row < 6; ++row) {
+      text += "[";
+      for (int i = 0; i < 1 + row * 29; ++i) {
+        text += (i == 0 ? "" : ", ") + std::to_string((i * 37 + row * 11) % 640);
+      }
+      text += "]\n";
+    }
+    return text;
+  }
+
+  TemporaryFolder folder_;
+};
+
+struct Setting {
+  std::string config;
+  std::string dtype;
+};
+
+class Invariance : public ::testing::TestWithParam<Setting> {
+ protected:
+  void expect_same(const Workbench& bench, const std::vector<Words>& plans,
+                   const std::map<std::string, std::string>& env = {}) const {
+    const std::string expected = bench.output({"--threads", "1"}, GetParam().dtype, env);
+    ASSERT_GT(expected.size(), 1000u);
+    for (const Words& plan : plans) {
+      std::string name;
+      for (const std::string& word : plan) name += word + " ";
+      EXPECT_EQ(bench.output(plan, GetParam().dtype, env), expected) << name;
+    }
+  }
+};
+
+TEST_P(Invariance, Plans) {
+  const Workbench bench(GetParam().config);
+  expect_same(bench, {{"-dp", "2"},
+                      {"-tp", "2"},
+                      {"-pp", "2"},
+                      {"-tp", "3"},
+                      {"-dp", "2", "-tp", "2"},
+                      {"-tp", "2", "-pp", "2"},
+                      {"-dp", "2", "-pp", "2", "--threads", "2"},
+                      {"-pp", "4"},
+                      {"-tp", "5"}});
+}
+
+TEST_P(Invariance, ThreadsBatchesChunksAndPreemption) {
+  const Workbench bench(GetParam().config);
+  expect_same(bench, {{"--threads", "2"},
+                      {"--threads", "3"},
+                      {"--max-num-seqs", "1"},
+                      {"--max-num-seqs", "5", "--max-num-batched-tokens", "7"},
+                      {"--max-num-batched-tokens", "33", "--threads", "2"},
+                      {"--max-num-batched-tokens", "1000"},
+                      // So few blocks that sequences must be preempted and computed again.
+                      {"--kv-cache-memory", "1500K"},
+                      {"--kv-cache-memory", "1500K", "-tp", "2", "-pp", "2"}});
+}
+
+TEST_P(Invariance, EveryInstructionSet) {
+  const Workbench bench(GetParam().config);
+  std::string first;
+  for (const std::string& isa : available_backends()) {
+    const std::map<std::string, std::string> env{{"TRIREME_ISA", isa}};
+    expect_same(bench, {{"-tp", "3", "--threads", "2"}, {"-dp", "2", "-pp", "2"}}, env);
+    if (isa == "amx") continue;  // its own order of additions
+    const std::string output = bench.output({}, GetParam().dtype, env);
+    if (first.empty()) first = output;
+    EXPECT_EQ(output, first) << isa << " must give the reference's bits";
+  }
+}
+
+TEST_P(Invariance, Mpi) {
+  if (run("sh", {"-c", "command -v mpirun"}).exit_code != 0) {
+    GTEST_SKIP() << "SKIP: mpirun is not installed";
+  }
+  const Workbench bench(GetParam().config);
+  const auto mpi = [](const char* ranks, const Words& flags) {
+    Words words{"mpirun", "--oversubscribe", "-n", ranks, "--"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    return words;
+  };
+  expect_same(bench, {mpi("4", {"-tp", "2", "-pp", "2"}), mpi("2", {"-dp", "2"}),
+                      mpi("3", {"-tp", "3"})});
+}
+
+TEST_P(Invariance, APlanDependentReductionIsNoticed) {
+  const Workbench bench(GetParam().config);
+  const std::map<std::string, std::string> broken{{"TRIREME_TEST_PLAN_DEPENDENT_REDUCTION", "1"}};
+  EXPECT_NE(bench.output({"-tp", "3"}, GetParam().dtype, broken),
+            bench.output({}, GetParam().dtype, broken));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Invariance,
+                         ::testing::Values(Setting{"wide_llama", "float32"},
+                                           Setting{"wide_llama", "bfloat16"},
+                                           Setting{"wide_gpt2", "float32"},
+                                           Setting{"wide_gpt2", "float16"}),
+                         [](const auto& param) {
+                           return param.param.config + "_" + param.param.dtype;
+                         });
+
+}  // namespace
+}  // namespace trireme::testing
