@@ -26,7 +26,7 @@ TEST(Bytes, EveryCutIsNoticed) {
   out.string("three banks of oars");
   const std::vector<std::byte> bytes = out.take();
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    ByteReader in(std::span(bytes).first(size));
+    ByteReader in(std::span<const std::byte>(bytes).first(size));
     EXPECT_THROW(in.string(), Error) << size;
   }
 }
