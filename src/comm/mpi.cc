@@ -9,9 +9,9 @@
 #include <string>
 #include <thread>
 
+#include "comm/patience.h"
 #include "core/error.h"
 #include "core/range.h"
-#include "core/spin.h"
 
 namespace trireme {
 
@@ -31,20 +31,14 @@ void check(int result, const char* what) {
 }
 
 /// Waits without keeping a core from those who have work: Open MPI itself would spin for ever.
-class Patience {
+class Wait {
  public:
   void pause() {
-    if (spin_.pause()) return;
-    if (++sleeps_ < 200) {
-      std::this_thread::yield();
-    } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
+    if (!patience_.pause()) std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
 
  private:
-  Spin spin_;
-  int sleeps_ = 0;
+  Patience patience_;
 };
 
 /// Where each rank's part of a buffer begins and how long it is, in elements.
@@ -85,20 +79,20 @@ MpiCommunicator::~MpiCommunicator() {
   if (std::uncaught_exceptions() > exceptions_) abort("this rank stopped on an error");
   // A message that nobody ever asks for must not keep this rank for ever.
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  Patience patience;
+  Wait between;
   for (reap(); !sending_.empty(); reap()) {
     if (std::chrono::steady_clock::now() > end) abort("sent messages were never received");
-    patience.pause();
+    between.pause();
   }
   MPI_Comm_free(&comm_);
 }
 
 void MpiCommunicator::wait(MPI_Request request) {
-  Patience patience;
+  Wait between;
   for (int done = 0;;) {
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "waiting for another MPI rank");
     if (done != 0) return;
-    patience.pause();
+    between.pause();
   }
 }
 
@@ -127,7 +121,7 @@ void MpiCommunicator::send(int to, std::span<const std::byte> message) {
 }
 
 MPI_Message MpiCommunicator::await(int from, MPI_Status& status) {
-  Patience patience;
+  Wait between;
   for (;;) {
     int there = 0;
     MPI_Message arriving = MPI_MESSAGE_NULL;
@@ -135,7 +129,7 @@ MPI_Message MpiCommunicator::await(int from, MPI_Status& status) {
           "receiving from another MPI rank");
     if (there != 0) return arriving;
     reap();
-    patience.pause();
+    between.pause();
   }
 }
 

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/patience.h"
 #include "comm/shm_segment.h"
 #include "core/error.h"
 #include "core/futex.h"
-#include "core/spin.h"
 
 namespace trireme {
 
@@ -44,11 +44,11 @@ class ShmEndpoint {
   void wait(int peer, const Ready& ready) {
     if (ready()) return;
     heartbeat();
-    Spin spin;
+    Patience patience;
     while (!ready()) {
       segment_->throw_if_aborted();
       if (own().room_wanted.load(std::memory_order_relaxed) != 0) drain_all();
-      if (!spin.pause()) sleep(peer, ready);
+      if (!patience.pause()) sleep(peer, ready);
     }
   }
 

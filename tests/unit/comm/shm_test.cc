@@ -39,8 +39,8 @@ std::vector<std::string> run(int ranks, const std::function<void(Communicator&)>
 }
 
 TEST(Shm, PassesTheCollectiveSuite) {
-  std::vector<std::uint64_t> hashes(6);
-  for (int ranks = 1; ranks <= 5; ++ranks) {
+  std::vector<std::uint64_t> hashes(4);
+  for (const int ranks : {1, 2, 3}) {
     const auto errors = run(ranks, [&](Communicator& world) {
       const std::uint64_t hash = run_comm_suite(world);
       if (world.rank() == 0) hashes[static_cast<std::size_t>(ranks)] = hash;
