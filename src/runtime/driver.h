@@ -26,6 +26,9 @@ class Driver {
   Scheduler& scheduler() { return scheduler_; }
   const Scheduler& scheduler() const { return scheduler_; }
 
+  /// Steps that this rank has executed.
+  std::int64_t steps() const { return stage_.steps(); }
+
   /// Keeps every pipeline stage supplied and returns what the oldest step brought; nothing when
   /// there is nothing to do.
   std::vector<SequenceEvent> step();
