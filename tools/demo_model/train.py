@@ -92,9 +92,9 @@ def loss_of(model, rows):
 def validate(model, rows) -> float:
     """Mean loss in nats per token over the validation windows."""
     model.eval()
-    losses = [loss_of(model, part).item() for part in rows.split(16)]
+    total = sum(loss_of(model, part).item() * len(part) for part in rows.split(16))
     model.train()
-    return sum(losses) / len(losses)
+    return total / len(rows)
 
 
 def learning_rate(step: int, args) -> float:
@@ -137,11 +137,13 @@ def main() -> None:
     parser.add_argument("family", choices=["llama", "gpt2"])
     parser.add_argument("text", type=Path, help="the plays, e.g. tinyshakespeare.txt")
     parser.add_argument("out", type=Path, help="model directory to write")
+    parser.add_argument("--start-from", type=Path, help="model directory to go on from")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--validate-every", type=int, default=200)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
@@ -152,6 +154,9 @@ def main() -> None:
     training, validation = split_speeches(text)
     tokenizer = train_tokenizer(args.family, text, VOCAB_SIZE, POSITIONS[args.family])
     model = {"llama": llama, "gpt2": gpt2}[args.family](tokenizer)
+    if args.start_from:
+        start_from = type(model).from_pretrained(args.start_from, dtype=torch.float32)
+        model.load_state_dict(start_from.state_dict())
     if args.family == "llama":
         add_dropout(model, args.dropout)
     held_out = token_stream(validation, tokenizer, args.family, random.Random(0))
@@ -175,7 +180,7 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if (step + 1) % 200 == 0 or step + 1 == args.steps:
+        if (step + 1) % args.validate_every == 0 or step + 1 == args.steps:
             held = validate(model, held_out_rows)
             report = {
                 "step": step + 1,
