@@ -9,29 +9,36 @@ namespace trireme::packed {
 
 namespace {
 
-/// Copies one shard: `source` is its first k of row 0, of any alignment; rows are `ld` elements
-/// apart.
+/// Copies `count` units of T from each of `rows` rows, `row_bytes` apart and of any alignment, to
+/// [count][32].
 template <typename T>
-void pack_shard(DType dtype, const std::byte* source, std::int64_t ld, std::int64_t rows,
-                std::int64_t width, T* target) {
-  constexpr auto element_bytes = static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t k = 0; k < width; ++k) {
-    for (std::int64_t lane = 0; lane < rows; ++lane) {
-      std::memcpy(target + element_index(dtype, lane, k), source + (lane * ld + k) * element_bytes,
-                  sizeof(T));
+void interleave(const std::byte* source, std::size_t row_bytes, std::size_t rows, std::size_t count,
+                std::byte* target) {
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t lane = 0; lane < rows; ++lane) {
+      std::memcpy(target + (i * panel_rows + lane) * sizeof(T),
+                  source + lane * row_bytes + i * sizeof(T), sizeof(T));
     }
   }
 }
 
-template <typename T>
-void pack_shards(const MatrixShape& shape, std::int64_t rows, const std::byte* source,
-                 std::byte* panel) {
-  for (const std::int64_t width : shape.k_shards) {
-    const std::size_t bytes = shard_bytes(shape.dtype, width);
-    std::memset(panel, 0, bytes);
-    pack_shard(shape.dtype, source, shape.k(), rows, width, reinterpret_cast<T*>(panel));
-    source += width * static_cast<std::int64_t>(sizeof(T));
-    panel += bytes;
+/// One shard of `width` k. Pairs of bfloat16 move as one unit; an odd last one leaves its partner
+/// zero.
+void pack_shard(DType dtype, const std::byte* source, std::size_t row_bytes, std::size_t rows,
+                std::size_t width, std::byte* target) {
+  switch (dtype) {
+    case DType::f32:
+      return interleave<std::uint32_t>(source, row_bytes, rows, width, target);
+    case DType::f16:
+      return interleave<std::uint16_t>(source, row_bytes, rows, width, target);
+    default:
+      break;
+  }
+  const std::size_t pairs = width / 2;
+  interleave<std::uint32_t>(source, row_bytes, rows, pairs, target);
+  if (width % 2 == 0) return;
+  for (std::size_t lane = 0; lane < rows; ++lane) {
+    std::memcpy(target + (pairs * panel_rows + lane) * 4, source + lane * row_bytes + pairs * 4, 2);
   }
 }
 
@@ -66,10 +73,15 @@ void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* s
   const std::int64_t rows = std::min(panel_rows, shape.n - panel * panel_rows);
   TRIREME_ASSERT(panel >= 0 && rows > 0);
   std::byte* target = matrix + static_cast<std::size_t>(panel) * panel_bytes(shape);
-  if (shape.dtype == DType::f32) {
-    pack_shards<float>(shape, rows, source, target);
-  } else {
-    pack_shards<std::uint16_t>(shape, rows, source, target);
+  const std::size_t element_bytes = size_of(shape.dtype);
+  const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * element_bytes;
+  for (const std::int64_t width : shape.k_shards) {
+    const std::size_t bytes = shard_bytes(shape.dtype, width);
+    std::memset(target, 0, bytes);
+    pack_shard(shape.dtype, source, row_bytes, static_cast<std::size_t>(rows),
+               static_cast<std::size_t>(width), target);
+    source += static_cast<std::size_t>(width) * element_bytes;
+    target += bytes;
   }
 }
 
