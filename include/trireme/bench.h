@@ -1,5 +1,5 @@
-// Measuring the engine: prompts of random tokens through a model (or the mere shape of one), beside what
-// the machine can do at most, measured in the same run.
+// Measuring the engine: prompts of random tokens through a model (or the mere shape of one), beside
+// what the machine can do at most, measured in the same run.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ struct BenchOptions {
   std::int64_t new_tokens = 32;      ///< of each sequence; 3 are needed to measure decoding
   std::int64_t sequences = 1;        ///< at once, over all replicas
   int repetitions = 1;               ///< each with other prompts; the median counts
+  bool measure_limits = true;        ///< the machine's own, too; takes a second or two
 };
 
 /// Names of shapes: well-known models' sizes, run with made-up weights.
@@ -30,9 +31,9 @@ Options bench_engine_options(const BenchOptions& options);
 
 /// One phase of one repetition, over all replicas.
 struct BenchPhase {
-  std::int64_t tokens = 0;  ///< prompt tokens computed, or tokens generated
-  std::int64_t steps = 0;   ///< passes over the model's weights (micro-batches count each)
-  double seconds = 0;       ///< on the wall, of the slowest replica
+  std::int64_t tokens = 0;       ///< prompt tokens computed, or tokens generated
+  std::int64_t steps = 0;        ///< passes over the model's weights (micro-batches count each)
+  double seconds = 0;            ///< on the wall, of the slowest replica
   double processor_seconds = 0;  ///< of the drivers' processes, all their threads
   /// What the computation calls for: two operations per weight of a matrix and token, and those
   /// of attention with earlier positions. What a plan or a kernel does in addition does not count.
@@ -66,7 +67,8 @@ struct BenchReport {
   int cores = 0;          ///< of rank 0's host that this process may use
   int threads = 0;        ///< per rank
   int ranks_per_host = 1;
-  double load_average = 0;  ///< of the host over the minute before the run: other work if it is high
+  double load_average =
+      0;  ///< of the host over the minute before the run: other work if it is high
   BenchOptions options;
 
   // What it took to get ready.

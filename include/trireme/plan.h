@@ -1,5 +1,5 @@
-// A dry run: which rank would hold what, whether it fits, how fast it might be. Reads config.json and
-// the checkpoint's headers only.
+// A dry run: which rank would hold what, whether it fits, how fast it might be. Reads config.json
+// and the checkpoint's headers only.
 #pragma once
 
 #include <cstdint>
@@ -56,10 +56,10 @@ struct PlanSuggestion {
 
 /// What does not depend on the run's own memory and speed.
 struct PlanSettings {
-  int ranks_per_host = 0;            ///< 0: all ranks of the run share one host
-  std::int64_t host_memory = 0;      ///< bytes that a host gives; 0: what this one has available
-  bool measure_bandwidth = false;    ///< for the speed estimate; takes a tenth of a second
-  double memory_bandwidth = 0;       ///< bytes/s of a host, instead of measuring
+  int ranks_per_host = 0;          ///< 0: all ranks of the run share one host
+  std::int64_t host_memory = 0;    ///< bytes that a host gives; 0: what this one has available
+  bool measure_bandwidth = false;  ///< for the speed estimate; takes a tenth of a second
+  double memory_bandwidth = 0;     ///< bytes/s of a host, instead of measuring
 };
 
 struct PlanReport {

@@ -24,8 +24,7 @@ namespace trireme {
 namespace {
 
 ParallelSizes sizes_of(const Options& options) {
-  return {options.data_parallel_size, options.tensor_parallel_size,
-          options.pipeline_parallel_size};
+  return {options.data_parallel_size, options.tensor_parallel_size, options.pipeline_parallel_size};
 }
 
 void check(const BenchOptions& options) {
@@ -40,15 +39,16 @@ void check(const BenchOptions& options) {
   at_least(options.repetitions, 1, "--repetitions");
   const std::int64_t longest = options.engine.max_model_len;
   if (longest > 0 && longest < options.prompt_tokens + options.new_tokens) {
-    fail(ErrorKind::usage, "--max-model-len {}: less than the {} prompt and {} new tokens",
-         longest, options.prompt_tokens, options.new_tokens);
+    fail(ErrorKind::usage, "--max-model-len {}: less than the {} prompt and {} new tokens", longest,
+         options.prompt_tokens, options.new_tokens);
   }
 }
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) return line.substr(std::min(line.find(':') + 2, line.size()));
+    if (line.starts_with("model name"))
+      return line.substr(std::min(line.find(':') + 2, line.size()));
   }
   return "unknown";
 }
@@ -161,7 +161,7 @@ void BenchRun::describe(BenchReport& report) {
 /// On rank 0, while the others wait. Keeps what an earlier call found, where that was more: the
 /// machine's limit is what it does when nothing disturbs it.
 void BenchRun::measure_peaks(BenchReport& report) {
-  if (rank() == 0) {
+  if (rank() == 0 && options_.measure_limits) {
     const int all = std::min(replica_->threads() * ranks_per_host_, host_cores().allowed);
     std::vector<int> counts;
     for (int count = 1; count < all; count *= 2) counts.push_back(count);
@@ -185,8 +185,8 @@ void BenchRun::measure_peaks(BenchReport& report) {
   world_->barrier();
 }
 
-/// Runs `work` on every driver, the other ranks following. Rank 0 gets the sum over the replicas; the
-/// slowest one's time counts.
+/// Runs `work` on every driver, the other ranks following. Rank 0 gets the sum over the replicas;
+/// the slowest one's time counts.
 template <typename Work>
 BenchPhase BenchRun::timed(const Work& work) {
   BenchPhase mine;
@@ -213,9 +213,11 @@ BenchPhase BenchRun::timed(const Work& work) {
   return all;
 }
 
-/// Touches weights and scratch memory once, and lets the processor leave its rest.
 void BenchRun::warm_up() {
-  timed([&] { return phases_->prefill({options_.sequences}, options_.repetitions); });
+  timed([&] {
+    phases_->warm_up();
+    return BenchPhase{};
+  });
 }
 
 void BenchRun::repeat(BenchReport& report, int repetition) {

@@ -12,12 +12,13 @@ namespace trireme {
 /// Time and steps since it was made.
 class BenchPhases::Stopwatch {
  public:
-  explicit Stopwatch(const Driver& driver) : driver_(driver), steps_(driver.steps()) {}
+  explicit Stopwatch(const Replica& replica)
+      : replica_(replica), steps_(replica.counters().steps) {}
 
   void read(BenchPhase& phase) const {
     phase.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     phase.processor_seconds = processor_seconds() - processor_;
-    phase.steps = driver_.steps() - steps_;
+    phase.steps = replica_.counters().steps - steps_;
   }
 
  private:
@@ -29,7 +30,7 @@ class BenchPhases::Stopwatch {
     return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
   }
 
-  const Driver& driver_;
+  const Replica& replica_;
   std::int64_t steps_;
   double processor_ = processor_seconds();
   Clock::time_point start_ = Clock::now();
@@ -44,9 +45,9 @@ TokenIds BenchPhases::prompt(std::int64_t sequence, int repetition) const {
   const auto vocabulary = static_cast<double>(replica_.spec().vocab_size);
   TokenIds tokens;
   for (std::int64_t position = 0; position < options_.prompt_tokens; ++position) {
-    const double number = uniform(static_cast<std::uint64_t>(repetition),
-                                  static_cast<std::uint64_t>(sequence),
-                                  static_cast<std::uint64_t>(position));
+    const double number =
+        uniform(static_cast<std::uint64_t>(repetition), static_cast<std::uint64_t>(sequence),
+                static_cast<std::uint64_t>(position));
     tokens.push_back(static_cast<std::int32_t>(number * vocabulary));
   }
   return tokens;
@@ -68,11 +69,19 @@ std::vector<SequenceEvent> BenchPhases::step() {
   return events;
 }
 
+void BenchPhases::warm_up() {
+  constexpr std::int64_t enough = 64;
+  TokenIds tokens = prompt(options_.sequences, options_.repetitions);  // as no other
+  tokens.resize(static_cast<std::size_t>(std::min(enough, options_.prompt_tokens)));
+  add(0, std::move(tokens), std::min<std::int64_t>(2, options_.new_tokens));
+  while (!replica_.driver().scheduler().idle()) step();
+}
+
 BenchPhase BenchPhases::prefill(const std::vector<std::int64_t>& sequences, int repetition) {
   BenchPhase phase;
   generated_.clear();
   for (const std::int64_t sequence : sequences) add(sequence, prompt(sequence, repetition), 1);
-  const Stopwatch watch(replica_.driver());
+  const Stopwatch watch(replica_);
   while (!replica_.driver().scheduler().idle()) step();
   watch.read(phase);
 
@@ -102,7 +111,8 @@ BenchPhase BenchPhases::decode(const std::vector<std::int64_t>& sequences, int r
     tokens.push_back(generated_.at(sequence).front());
     add(sequence, std::move(tokens), options_.new_tokens - 1);
   }
-  // The prompts' keys and values are remembered; what is left of them passes before the clock starts.
+  // The prompts' keys and values are remembered; what is left of them passes before the clock
+  // starts.
   std::size_t started = 0;
   const auto count_started = [&](const std::vector<SequenceEvent>& events) {
     for (const SequenceEvent& event : events) {
@@ -112,7 +122,7 @@ BenchPhase BenchPhases::decode(const std::vector<std::int64_t>& sequences, int r
   const Scheduler& scheduler = replica_.driver().scheduler();
   while (started < sequences.size() && !scheduler.idle()) count_started(step());
 
-  const Stopwatch watch(replica_.driver());
+  const Stopwatch watch(replica_);
   bool all_run = scheduler.running() == static_cast<std::int64_t>(sequences.size());
   while (all_run && !scheduler.idle()) {
     for (const SequenceEvent& event : step()) {

@@ -1,4 +1,5 @@
-// The two timed phases of a benchmark on one replica: all prompts in, then a token per step and sequence.
+// The two timed phases of a benchmark on one replica: all prompts in, then a token per step and
+// sequence.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,8 @@ class BenchPhases {
  public:
   BenchPhases(Replica& replica, const BenchOptions& options);
 
+  /// A short sequence: touches all weights once, and lets the processor leave its rest.
+  void warm_up();
   /// The prompts of these sequences, and each one's first new token, which is kept.
   BenchPhase prefill(const std::vector<std::int64_t>& sequences, int repetition);
   /// The rest of their tokens. Timed from the step after which all of them generate until the first

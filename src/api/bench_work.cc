@@ -27,8 +27,7 @@ BenchWork::BenchWork(const ModelSpec& model)
 }
 
 double BenchWork::weight_bytes(bool with_head) const {
-  return static_cast<double>((layer_elements_ + (with_head ? head_elements_ : 0)) *
-                             element_bytes_);
+  return static_cast<double>((layer_elements_ + (with_head ? head_elements_ : 0)) * element_bytes_);
 }
 
 double BenchWork::seen(std::int64_t position) const {

@@ -15,8 +15,8 @@ class BenchWork {
   /// Elements of all tensors; a tied one counts once.
   std::int64_t parameters() const { return parameters_; }
 
-  /// Bytes of the matrices that a step multiplies with: the layers', and the head's if any row of it
-  /// asks for logits.
+  /// Bytes of the matrices that a step multiplies with: the layers', and the head's if any row of
+  /// it asks for logits.
   double weight_bytes(bool with_head) const;
   /// Bytes of the keys and values that a query at `position` sees.
   double cache_bytes(std::int64_t position) const;
@@ -34,8 +34,8 @@ class BenchWork {
   std::int64_t layer_elements_ = 0;
   std::int64_t head_elements_ = 0;
   std::int64_t element_bytes_ = 0;
-  std::int64_t query_width_ = 0;      ///< heads * head_dim
-  std::int64_t key_value_width_ = 0;  ///< 2 * kv_heads * head_dim
+  std::int64_t query_width_ = 0;       ///< heads * head_dim
+  std::int64_t key_value_width_ = 0;   ///< 2 * kv_heads * head_dim
   std::vector<std::int64_t> windows_;  ///< of each layer; 0: sees all
 };
 

@@ -100,7 +100,6 @@ int batch_main(int argc, char** argv) {
   BatchJob job;
   job.now = present();
   if (!parse(job, argc, argv)) return 0;
-  check_device(job.options);
   if (is_launched_batch_rank()) {
     serve_batch_in_launched_rank(job);
     return 0;

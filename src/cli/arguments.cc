@@ -1,0 +1,240 @@
+#include "cli/arguments.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+#include "cli/output.h"
+#include "cli/sizes.h"
+#include "cli/suggest.h"
+#include "trireme/error.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr int most_ranks = 65536;
+
+/// Adds a flag for a number of bytes.
+void add_bytes(CLI::App& app, const std::string& flag, std::int64_t& bytes, const char* help,
+               const char* group) {
+  const auto parse = [&bytes, flag](const std::string& text) { bytes = parse_bytes(text, flag); };
+  app.add_option_function<std::string>(flag, parse, help)->type_name("BYTES")->group(group);
+}
+
+/// A number from 1 to `most`, without saying so in the help.
+CLI::Validator at_least_one(std::int64_t most) {
+  CLI::Validator check = CLI::Range(std::int64_t{1}, most);
+  return check.description("");
+}
+
+/// Every spelling of every flag that `app` knows.
+std::vector<std::string> known_flags(const CLI::App& app) {
+  std::vector<std::string> flags{"-dp", "-tp", "-pp"};
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) flags.push_back("-" + name);
+  }
+  return flags;
+}
+
+bool is_flag(const std::string& argument) {
+  return argument.size() > 1 && argument[0] == '-' && argument != "--";
+}
+
+void check_device(const Options& options) {
+  if (options.device == "cpu") return;
+  if (options.device == "cuda") {
+    throw Error(ErrorKind::resource,
+                "--device cuda: this build has no CUDA backend; use --device cpu");
+  }
+  throw Error(ErrorKind::usage, fmt::format("--device {}: expected cpu or cuda", options.device));
+}
+
+}  // namespace
+
+std::vector<std::string> rewrite_parallel_flags(std::vector<std::string> arguments) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> names{
+      {{"-dp", "--data-parallel-size"},
+       {"-tp", "--tensor-parallel-size"},
+       {"-pp", "--pipeline-parallel-size"}}};
+  for (std::string& argument : arguments) {
+    if (argument == "--") break;
+    for (const auto& [name, spelled] : names) {
+      if (!argument.starts_with(name)) continue;
+      std::string rest = argument.substr(name.size());
+      if (!rest.empty() && rest[0] != '=') rest = "=" + rest;
+      const bool number = std::all_of(rest.begin() + (rest.empty() ? 0 : 1), rest.end(),
+                                      [](unsigned char c) { return std::isdigit(c) != 0; });
+      if (number) argument = std::string(spelled) + rest;
+      break;
+    }
+  }
+  return arguments;
+}
+
+Arguments::Arguments(std::string verb, std::string summary, std::vector<std::string> examples)
+    : verb_(std::move(verb)),
+      app_(std::move(summary), "trireme " + verb_),
+      examples_(std::move(examples)) {
+  constexpr std::size_t flag_column = 40;
+  app_.get_formatter()->column_width(flag_column);
+  app_.set_help_flag("-h,--help", "Print this help and exit");
+  app_.option_defaults()->group("Options");
+  exit_codes_ = {{0, "done"},
+                 {1, "failed: an unusable model or file, or another error"},
+                 {2, "wrong usage: a flag or an impossible plan"},
+                 {4, "not enough resources: memory, disk, a device, a permission"}};
+}
+
+void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) {
+  const char* group = "Model";
+  app_.add_option("-m,--model", options.model,
+                  "Model directory, or org/name in the local Hugging Face cache")
+      ->type_name("DIR")
+      ->group(group);
+  app_.add_option("--revision", options.revision, "Branch or commit within the cache")
+      ->type_name("NAME")
+      ->group(group)
+      ->capture_default_str();
+  app_.add_option("--dtype", options.dtype, "auto (the checkpoint's), float32, bfloat16 or float16")
+      ->type_name("TYPE")
+      ->group(group)
+      ->capture_default_str();
+  app_.add_option("--load-format", options.load_format,
+                  "auto, safetensors, or dummy: weights made up from config.json and --seed")
+      ->type_name("FORMAT")
+      ->group(group)
+      ->capture_default_str();
+  const auto take_seed = [&options, seed](const std::uint64_t& value) {
+    options.load_seed = value;
+    if (seed != nullptr) *seed = value;
+  };
+  app_.add_option_function<std::uint64_t>("--seed", take_seed,
+                                          seed != nullptr
+                                              ? "Fixes the random numbers (and dummy weights) [0]"
+                                              : "Fixes dummy weights [0]")
+      ->type_name("N")
+      ->group(group);
+}
+
+void Arguments::add_plan(Options& options) {
+  const char* group = "Parallelism (the output bytes do not depend on it)";
+  const auto add = [&](const char* name, int& size, const char* help) {
+    app_.add_option(name, size, help)
+        ->type_name("N")
+        ->group(group)
+        ->check(at_least_one(most_ranks))
+        ->capture_default_str();
+  };
+  add("--data-parallel-size", options.data_parallel_size,
+      "-dp N: replicas of the model, each with its share of the rows");
+  add("--tensor-parallel-size", options.tensor_parallel_size,
+      "-tp N: ranks that share every layer");
+  add("--pipeline-parallel-size", options.pipeline_parallel_size,
+      "-pp N: stages of consecutive layers");
+}
+
+void Arguments::add_machine(Options& options) {
+  options_ = &options;
+  const char* group = "Machine (none of it changes the output but --isa amx)";
+  app_.add_option("--device", options.device, "cpu or cuda")
+      ->type_name("NAME")
+      ->group(group)
+      ->capture_default_str();
+  app_.add_option("--isa", options.isa,
+                  "Instruction set: auto, reference, avx2, avx512, amx (or TRIREME_ISA)")
+      ->type_name("NAME")
+      ->group(group)
+      ->capture_default_str();
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    app_.add_option(name, value, help)
+        ->type_name("N")
+        ->group(group)
+        ->check(at_least_one(std::int64_t{1} << 30));
+  };
+  add("--threads", options.threads, "Threads per rank [the cores divided among the ranks]");
+  add("--max-model-len", options.max_model_len, "Longest sequence, tokens [the model's own limit]");
+  add("--max-num-seqs", options.max_sequences, "Sequences running at once, per replica [64]");
+  add("--max-num-batched-tokens", options.max_step_tokens,
+      "Tokens per step; longer prompts are cut into chunks [512]");
+  add_bytes(app_, "--kv-cache-memory", options.kv_cache_bytes,
+            "KV cache per rank: 512M, 4G, 1GiB, 4GB [what the sequences need]", group);
+}
+
+void Arguments::add_sampling(SamplingParams& sampling) {
+  const char* group = "Sampling (defaults from the model's generation_config.json)";
+  const auto add = [&](const char* name, auto& value, const char* type, const char* help) {
+    app_.add_option(name, value, help)->type_name(type)->group(group);
+  };
+  add("-n,--max-new-tokens,--max-tokens", sampling.max_new_tokens, "N", "Most tokens to generate");
+  add("--temperature", sampling.temperature, "X", "0: always the likeliest token");
+  add("--top-k", sampling.top_k, "N", "Choose among the N likeliest; 0 or -1: among all");
+  add("--top-p", sampling.top_p, "X", "Choose among the likeliest that make up this probability");
+  add("--min-p", sampling.min_p, "X", "Leave out what is less likely than X times the likeliest");
+  add("--repetition-penalty", sampling.repetition_penalty, "X", "Above 1: avoid repetition");
+  app_.add_option("--stop", sampling.stop, "End the text before this string; may be repeated")
+      ->type_name("TEXT")
+      ->group(group)
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
+  app_.add_flag_callback(
+          "--ignore-eos", [&sampling] { sampling.ignore_eos = true; },
+          "Go on after an end-of-sequence token")
+      ->group(group);
+}
+
+void Arguments::add_exit_code(int code, const std::string& meaning) {
+  exit_codes_.emplace_back(code, meaning);
+}
+
+std::string Arguments::footer() const {
+  std::string text = "\nExamples:\n";
+  for (const std::string& example : examples_) text += "  " + example + "\n";
+  text += "\nExit codes:\n";
+  auto codes = exit_codes_;
+  std::sort(codes.begin(), codes.end());
+  for (const auto& [code, meaning] : codes) text += fmt::format("  {:<3} {}\n", code, meaning);
+  return text;
+}
+
+std::string Arguments::help() const {
+  std::string text = app_.help();
+  for (std::size_t at; (at = text.find("\n\n\n")) != text.npos;) text.erase(at, 1);
+  return text + footer();
+}
+
+bool Arguments::parse(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  arguments = rewrite_parallel_flags(std::move(arguments));
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+  try {
+    app_.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    print_out(help());
+    return false;
+  } catch (const CLI::ParseError& error) {
+    reject(error);
+  }
+  if (options_ != nullptr) check_device(*options_);
+  return true;
+}
+
+void Arguments::reject(const CLI::ParseError& error) const {
+  const std::string more = fmt::format("\nSee `trireme {} --help`.", verb_);
+  for (const std::string& extra : app_.remaining()) {
+    if (!is_flag(extra)) continue;
+    const std::string flag = extra.substr(0, extra.find('='));
+    throw Error(ErrorKind::usage, fmt::format("unknown flag {}{}{}", flag,
+                                              did_you_mean(flag, known_flags(app_)), more));
+  }
+  for (const std::string& extra : app_.remaining()) {
+    throw Error(ErrorKind::usage,
+                fmt::format("unexpected argument '{}'; quote text with spaces{}", extra, more));
+  }
+  throw Error(ErrorKind::usage, error.what() + more);
+}
+
+}  // namespace trireme

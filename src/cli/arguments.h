@@ -1,0 +1,54 @@
+// What the verbs' command lines have in common: option groups, help, did-you-mean.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trireme/options.h"
+#include "trireme/request.h"
+
+namespace trireme {
+
+/// A verb's command line. Options go into groups, which the help shows in order.
+class Arguments {
+ public:
+  /// `examples`: lines to copy, shown at the end of the help.
+  Arguments(std::string verb, std::string summary, std::vector<std::string> examples);
+
+  /// The parser, for a verb's own flags.
+  CLI::App& app() { return app_; }
+
+  /// --model, --revision, --dtype, --load-format, --seed (which also goes to `seed`, if any).
+  void add_model(Options& options, std::optional<std::uint64_t>* seed = nullptr);
+  /// --data-parallel-size and its relatives.
+  void add_plan(Options& options);
+  /// --device, --isa, --threads, --max-model-len, ...
+  void add_machine(Options& options);
+  /// --max-new-tokens, --temperature, ...
+  void add_sampling(SamplingParams& sampling);
+  /// Lines for the help's list of exit codes besides the usual ones.
+  void add_exit_code(int code, const std::string& meaning);
+
+  /// Parses. False when only help was asked for: it has been printed. Throws Error(usage), with
+  /// "did you mean" for a mistyped flag.
+  bool parse(int argc, char** argv);
+
+  std::string help() const;
+
+ private:
+  std::string footer() const;
+  [[noreturn]] void reject(const CLI::ParseError& error) const;
+
+  std::string verb_;
+  CLI::App app_;
+  std::vector<std::string> examples_;
+  std::vector<std::pair<int, std::string>> exit_codes_;
+  const Options* options_ = nullptr;  ///< whose device is to be checked
+};
+
+/// -dp, -tp, -pp (also -dp2 and -dp=2) in their long spelling; what follows "--" stays.
+std::vector<std::string> rewrite_parallel_flags(std::vector<std::string> arguments);
+
+}  // namespace trireme

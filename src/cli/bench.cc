@@ -1,0 +1,215 @@
+// `trireme bench`: tokens per second of the whole engine, beside what the machine can do at most.
+#include "trireme/bench.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/arguments.h"
+#include "cli/output.h"
+#include "cli/ranks.h"
+#include "cli/sizes.h"
+#include "cli/verbs.h"
+
+namespace trireme {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Phases = std::vector<BenchPhase>;
+
+struct BenchSettings {
+  BenchOptions options;
+  bool json = false;
+};
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::string plural(std::int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+/// Part of the processor time that the drivers' threads could have had.
+double processor_share(const BenchReport& report, const BenchPhase& phase) {
+  const double threads = report.threads * report.options.engine.data_parallel_size;
+  return phase.seconds > 0 ? phase.processor_seconds / (phase.seconds * threads) : 0;
+}
+
+Json phase_json(const BenchReport& report, const Phases& phases) {
+  const BenchPhase& phase = report.median(phases);
+  Json all = Json::array();
+  for (const BenchPhase& one : phases) all.push_back(one.tokens_per_s());
+  return {{"tokens", phase.tokens},
+          {"steps", phase.steps},
+          {"seconds", phase.seconds},
+          {"processor_share", processor_share(report, phase)},
+          {"tokens_per_s", phase.tokens_per_s()},
+          {"tokens_per_s_of_repetitions", all},
+          {"gb_per_s", phase.bytes_per_s() / 1e9},
+          {"fraction_of_read_limit", phase.bytes_per_s() / report.read_bytes_per_s},
+          {"gflop_per_s", phase.operations_per_s() / 1e9},
+          {"fraction_of_flop_limit", phase.operations_per_s() / report.math_operations_per_s}};
+}
+
+Json limits_json(const BenchReport& report) {
+  Json by_threads = Json::array();
+  for (const ReadPeak& peak : report.read_peaks) {
+    by_threads.push_back({{"threads", peak.threads}, {"gb_per_s", peak.bytes_per_s / 1e9}});
+  }
+  return {{"read_gb_per_s", report.read_bytes_per_s / 1e9},
+          {"read_gb_per_s_by_threads", by_threads},
+          {"gflop_per_s", report.math_operations_per_s / 1e9},
+          {"gflop_unit", report.math_unit}};
+}
+
+std::string report_json(const BenchReport& report) {
+  const BenchOptions& options = report.options;
+  const Options& engine = options.engine;
+  const Json json{{"model", report.model},
+                  {"architecture", report.architecture},
+                  {"parameters", report.parameters},
+                  {"dtype", report.dtype},
+                  {"isa", report.isa},
+                  {"data_parallel_size", engine.data_parallel_size},
+                  {"tensor_parallel_size", engine.tensor_parallel_size},
+                  {"pipeline_parallel_size", engine.pipeline_parallel_size},
+                  {"transport", report.transport},
+                  {"threads_per_rank", report.threads},
+                  {"processor", report.processor},
+                  {"cores", report.cores},
+                  {"load_average_before", report.load_average},
+                  {"prompt_tokens", options.prompt_tokens},
+                  {"new_tokens", options.new_tokens},
+                  {"sequences", options.sequences},
+                  {"repetitions", options.repetitions},
+                  {"max_step_tokens", engine.max_step_tokens},
+                  {"load_seconds", report.load_seconds},
+                  {"weight_bytes", report.weight_bytes},
+                  {"prefill_tokens_per_s", report.median(report.prefill).tokens_per_s()},
+                  {"decode_tokens_per_s", report.median(report.decode).tokens_per_s()},
+                  {"prefill", phase_json(report, report.prefill)},
+                  {"decode", phase_json(report, report.decode)},
+                  {"limits", limits_json(report)},
+                  {"output_hash", report.output_hash}};
+  return json.dump(2) + "\n";
+}
+
+std::string configuration_text(const BenchReport& report) {
+  const BenchOptions& options = report.options;
+  const Options& engine = options.engine;
+  const int ranks =
+      engine.data_parallel_size * engine.tensor_parallel_size * engine.pipeline_parallel_size;
+  return fmt::format(
+      "model    {} ({}, {} parameters, {}); {} of weights, ready in {}\n"
+      "machine  {}, {}, load average {:.1f} before the run\n"
+      "plan     {} (-dp {} -tp {} -pp {}, {}), {} each, {}\n"
+      "work     {} of {} prompt and {} new tokens, steps of at most {} tokens, {}\n",
+      report.model, report.architecture, format_count(static_cast<double>(report.parameters)),
+      report.dtype, format_bytes(report.weight_bytes), format_seconds(report.load_seconds),
+      report.processor, plural(report.cores, "core"), report.load_average, plural(ranks, "rank"),
+      engine.data_parallel_size, engine.tensor_parallel_size, engine.pipeline_parallel_size,
+      report.transport, plural(report.threads, "thread"), report.isa,
+      plural(options.sequences, "sequence"), options.prompt_tokens, options.new_tokens,
+      engine.max_step_tokens, plural(options.repetitions, "repetition"));
+}
+
+std::string phase_row(const char* name, const BenchReport& report, const Phases& phases) {
+  const BenchPhase& phase = report.median(phases);
+  if (phase.tokens == 0) {
+    return fmt::format("{:<8} not measured: --new-tokens must be larger\n", name);
+  }
+  const auto slower = [](const BenchPhase& a, const BenchPhase& b) {
+    return a.tokens_per_s() < b.tokens_per_s();
+  };
+  const auto [slowest, fastest] = std::minmax_element(phases.begin(), phases.end(), slower);
+  return fmt::format(
+      "{:<8} {:>9.2f} {:>19} {:>8} {:>9.1f} {:>6.1f} % {:>8.2f} {:>6.1f} % {:>5.0f} %\n", name,
+      phase.tokens_per_s(),
+      fmt::format("{:.2f} to {:.2f}", slowest->tokens_per_s(), fastest->tokens_per_s()),
+      fmt::format("{:.2f} s", phase.seconds), phase.operations_per_s() / 1e9,
+      100 * phase.operations_per_s() / report.math_operations_per_s, phase.bytes_per_s() / 1e9,
+      100 * phase.bytes_per_s() / report.read_bytes_per_s, 100 * processor_share(report, phase));
+}
+
+std::string limits_text(const BenchReport& report) {
+  std::string reads;
+  for (const ReadPeak& peak : report.read_peaks) {
+    reads += fmt::format("{}{:.1f} GB/s with {}", reads.empty() ? "" : ", ", peak.bytes_per_s / 1e9,
+                         plural(peak.threads, "thread"));
+  }
+  return fmt::format("limits   {:.1f} GFLOP/s ({})\n         reading memory: {}\n",
+                     report.math_operations_per_s / 1e9, report.math_unit, reads);
+}
+
+std::string report_text(const BenchReport& report) {
+  return configuration_text(report) +
+         fmt::format("\n{:<8} {:>9} {:>19} {:>8} {:>9} {:>8} {:>8} {:>8} {:>7}\n", "", "tokens/s",
+                     "slowest to fastest", "time", "GFLOP/s", "of limit", "GB/s", "of limit",
+                     "CPU") +
+         phase_row("prefill", report, report.prefill) + phase_row("decode", report, report.decode) +
+         "\n" + limits_text(report) + "output   " + report.output_hash +
+         " (the same under every plan)\n";
+}
+
+void add_workload(CLI::App& app, BenchOptions& options) {
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    app.add_option(name, value, help)
+        ->type_name("N")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30))
+        ->capture_default_str();
+  };
+  add("--prompt-tokens", options.prompt_tokens, "Tokens of each prompt");
+  add("--new-tokens", options.new_tokens, "Tokens to generate for each, at least 3 to measure");
+  add("--sequences", options.sequences, "Prompts at once, shared among the replicas");
+  add("--repetitions", options.repetitions, "Measure so often and show the median");
+}
+
+bool parse(BenchSettings& settings, int argc, char** argv) {
+  Arguments arguments(
+      "bench",
+      "Measures prompt tokens and new tokens per second with random prompts, and what the machine\n"
+      "can do at most: reading memory, multiplying. No tokenizer is needed; with --shape, no file.",
+      {"trireme bench --model demo/llama", "trireme bench --shape llama-1b --repetitions 3",
+       "trireme bench --shape llama-8b -tp 2 --sequences 8 --json"});
+  CLI::App& app = arguments.app();
+  std::string shape;
+  app.add_option("--shape", shape,
+                 "Instead of --model, a well-known model's sizes with made-up weights: " +
+                     joined(bench_shapes()))
+      ->type_name("NAME");
+  add_workload(app, settings.options);
+  app.add_flag("--json", settings.json, "Print one JSON object");
+  arguments.add_model(settings.options.engine);
+  arguments.add_plan(settings.options.engine);
+  arguments.add_machine(settings.options.engine);
+  arguments.add_exit_code(5, "stopped: a rank died or hung");
+  if (!arguments.parse(argc, argv)) return false;
+  if (shape.empty() == settings.options.engine.model.empty()) {
+    throw Error(ErrorKind::usage,
+                "give either --model DIR or --shape NAME; shapes: " + joined(bench_shapes()));
+  }
+  if (!shape.empty()) settings.options.engine.model = "shape:" + shape;
+  return true;
+}
+
+}  // namespace
+
+int bench_main(int argc, char** argv) {
+  BenchSettings settings;
+  if (!parse(settings, argc, argv)) return 0;
+  const Options engine = bench_engine_options(settings.options);
+  check_plan_fits(engine);
+  if (needs_ranks(engine)) return run_on_ranks(engine, {.arguments = as_strings(argc, argv)});
+  const BenchReport report = run_bench(settings.options);
+  if (report.prefill.empty()) return 0;  // another rank has the report
+  print_out(settings.json ? report_json(report) : report_text(report));
+  return 0;
+}
+
+}  // namespace trireme

@@ -1,0 +1,70 @@
+// `trireme plan`: a dry run that reads headers only.
+#include "trireme/plan.h"
+
+#include <unistd.h>
+
+#include "cli/arguments.h"
+#include "cli/output.h"
+#include "cli/plan_text.h"
+#include "cli/sizes.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+
+namespace trireme {
+
+namespace {
+
+struct PlanFlags {
+  Options options;
+  PlanSettings settings;
+  bool json = false;
+  bool no_speed = false;
+};
+
+bool parse(PlanFlags& flags, int argc, char** argv) {
+  Arguments arguments(
+      "plan",
+      "A dry run: which rank would hold which layers, heads and columns, how many bytes of "
+      "weights,\n"
+      "KV cache and activations that takes, whether it fits this machine. Reads headers only.",
+      {"trireme plan --model demo/llama -tp 2 -pp 2",
+       "trireme plan --model demo/llama -dp 2 -tp 3 --max-model-len 512 --json",
+       "trireme plan --model org/name -pp 4 --ranks-per-host 1 --host-memory 64G"});
+  CLI::App& app = arguments.app();
+  app.add_flag("--json", flags.json, "For programs: one JSON object");
+  app.add_option("--ranks-per-host", flags.settings.ranks_per_host,
+                 "For a run over several hosts [all ranks on one]")
+      ->type_name("N")
+      ->check(CLI::Range(1, 4096));
+  const auto add = [&](const char* name, const char* help, auto take) {
+    const std::string flag = name;
+    app.add_option_function<std::string>(
+           flag, [flag, take](const std::string& text) { take(parse_bytes(text, flag)); }, help)
+        ->type_name("BYTES");
+  };
+  add("--host-memory", "Memory of a host [what this one has available]",
+      [&](std::int64_t bytes) { flags.settings.host_memory = bytes; });
+  add("--memory-bandwidth", "Of a host, per second, for the speed estimate [measured]",
+      [&](std::int64_t bytes) { flags.settings.memory_bandwidth = static_cast<double>(bytes); });
+  app.add_flag("--no-speed", flags.no_speed, "Leave the speed estimate out");
+  arguments.add_model(flags.options);
+  app.get_option("--model")->required();
+  arguments.add_plan(flags.options);
+  arguments.add_machine(flags.options);
+  return arguments.parse(argc, argv);
+}
+
+}  // namespace
+
+int plan_main(int argc, char** argv) {
+  PlanFlags flags;
+  if (!parse(flags, argc, argv)) return 0;
+  flags.settings.measure_bandwidth = !flags.no_speed && flags.settings.memory_bandwidth == 0;
+  const PlanReport report = make_plan(flags.options, flags.settings);
+  print_out(flags.json ? plan_json(report) + "\n"
+                       : plan_picture(report, look_at_terminal(STDOUT_FILENO)));
+  if (report.fits) return 0;
+  throw Error(ErrorKind::resource, shortage_text(report));
+}
+
+}  // namespace trireme

@@ -1,0 +1,280 @@
+#include "cli/plan_text.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "cli/sizes.h"
+
+namespace trireme {
+
+namespace {
+
+/// What a rank's bar is made of.
+struct Part {
+  const char* name;
+  Colour colour;
+  const char* block;  ///< in UTF-8
+  char plain;
+  std::int64_t RankShare::*bytes;
+};
+
+constexpr std::array parts{
+    Part{"weights", Colour::blue, "\u2588", '#', &RankShare::weight_bytes},
+    Part{"KV cache", Colour::green, "\u2593", '=', &RankShare::kv_cache_bytes},
+    Part{"activations", Colour::yellow, "\u2591", '.', &RankShare::activation_bytes},
+};
+
+std::string repeated(std::string_view text, std::int64_t times) {
+  std::string result;
+  for (std::int64_t i = 0; i < times; ++i) result += text;
+  return result;
+}
+
+std::string cells(const Part& part, std::int64_t count, const Terminal& terminal) {
+  const std::string glyph = terminal.utf8 ? part.block : std::string(1, part.plain);
+  return paint(terminal, part.colour, repeated(glyph, count));
+}
+
+/// A bar as long as the rank's bytes are to `most`. Each part begins and ends where the sum so far
+/// rounds to, so that the bar's length is right whatever its parts.
+std::string bar(const RankShare& rank, std::int64_t most, std::int64_t width,
+                const Terminal& terminal) {
+  std::string text;
+  double sum = 0;
+  std::int64_t drawn = 0;
+  for (const Part& part : parts) {
+    sum += static_cast<double>(rank.*part.bytes);
+    const auto end = static_cast<std::int64_t>(
+        sum / static_cast<double>(std::max<std::int64_t>(1, most)) * static_cast<double>(width) +
+        0.5);
+    text += cells(part, end - drawn, terminal);
+    drawn = end;
+  }
+  return text;
+}
+
+/// "0-3", "5", "none".
+std::string span_text(PlanRange range) {
+  if (range.size() <= 0) return "none";
+  if (range.size() == 1) return fmt::format("{}", range.begin);
+  return fmt::format("{}-{}", range.begin, range.end - 1);
+}
+
+std::string blocks_text(const RankShare& rank) {
+  std::string text = rank.embedding ? "embed" : "";
+  const auto add = [&](const std::string& more) { text += (text.empty() ? "" : "+") + more; };
+  if (rank.layers.size() > 0) add(span_text(rank.layers));
+  if (rank.head) add("head");
+  return text;
+}
+
+/// A table with columns as wide as their widest cell; numbers to the right.
+std::string table(const std::vector<std::vector<std::string>>& rows, std::size_t left_columns,
+                  const Terminal& terminal) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line += i < left_columns ? fmt::format("{:<{}}  ", row[i], widths[i])
+                               : fmt::format("{:>{}}  ", row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += (&row == &rows.front() ? paint(terminal, Colour::dim, line) : line) + "\n";
+  }
+  return text;
+}
+
+std::string heading(const PlanReport& report, const Terminal& terminal) {
+  const auto plural = [](int n, const char* word) {
+    return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
+  };
+  return fmt::format(
+      "{}: {}, {}, {} parameters, {} in the checkpoint\n"
+      "{} x {} x {} = {}{}\n",
+      paint(terminal, Colour::bold, report.directory), report.architecture, report.dtype,
+      format_count(static_cast<double>(report.parameters)), format_bytes(report.checkpoint_bytes),
+      plural(report.data_parallel_size, "replica"),
+      plural(report.pipeline_parallel_size, "pipeline stage"),
+      plural(report.tensor_parallel_size, "tensor shard"),
+      plural(static_cast<int>(report.ranks.size()), "rank"),
+      report.ranks_per_host < static_cast<int>(report.ranks.size())
+          ? fmt::format(", {} to a host", report.ranks_per_host)
+          : "");
+}
+
+std::string rank_table(const PlanReport& report, const Terminal& terminal) {
+  std::vector<std::vector<std::string>> rows{{"rank", "replica", "stage", "shard", "layers",
+                                              "heads", "KV heads", "MLP columns", "vocabulary",
+                                              "weights", "KV cache", "activations", "total"}};
+  for (const RankShare& rank : report.ranks) {
+    const bool table_here = rank.embedding || rank.head;
+    rows.push_back({fmt::format("{}", rank.rank), fmt::format("{}", rank.replica),
+                    fmt::format("{}", rank.stage), fmt::format("{}", rank.tensor_rank),
+                    blocks_text(rank), rank.layers.size() > 0 ? span_text(rank.heads) : "-",
+                    rank.layers.size() > 0 ? span_text(rank.kv_heads) : "-",
+                    rank.layers.size() > 0 ? span_text(rank.mlp) : "-",
+                    table_here ? span_text(rank.vocab) : "-", format_bytes(rank.weight_bytes),
+                    format_bytes(rank.kv_cache_bytes), format_bytes(rank.activation_bytes),
+                    format_bytes(rank.total())});
+  }
+  constexpr std::size_t left_columns = 9;
+  return table(rows, left_columns, terminal);
+}
+
+std::string bars(const PlanReport& report, const Terminal& terminal) {
+  std::int64_t most = 1;
+  for (const RankShare& rank : report.ranks) most = std::max(most, rank.total());
+  constexpr std::int64_t label = 22;  // "rank 123  " and " 123.4 GiB"
+  const std::int64_t width = std::max<std::int64_t>(10, terminal.width - label);
+  std::string text;
+  for (const RankShare& rank : report.ranks) {
+    text += fmt::format("rank {:<4} {} {}\n", rank.rank, bar(rank, most, width, terminal),
+                        format_bytes(rank.total()));
+  }
+  std::string legend;
+  for (const Part& part : parts) {
+    legend +=
+        fmt::format("{}{} {}", legend.empty() ? "" : "   ", cells(part, 1, terminal), part.name);
+  }
+  return text + fmt::format("{:>10}{}\n", "", legend);
+}
+
+std::string shards_text(const PlanReport& report) {
+  std::string text = "Virtual shards: where the model may be cut, whatever the plan\n";
+  for (const VirtualShardReport& shards : report.virtual_shards) {
+    text += fmt::format("  {:<16} {} shards of {} over {}", shards.dimension, shards.count,
+                        shards.width, shards.size);
+    constexpr std::int64_t most_listed = 12;
+    for (std::int64_t i = 1; i < shards.count && shards.count <= most_listed; ++i) {
+      text += fmt::format("{}{}", i == 1 ? ": cuts at " : " ", i * shards.width);
+    }
+    text += "\n";
+  }
+  return text + fmt::format("  so at most -tp {} -pp {}\n", report.max_tensor_parallel,
+                            report.max_pipeline_parallel);
+}
+
+std::string memory_text(const PlanReport& report) {
+  const double sequences = static_cast<double>(report.kv_cache_tokens) /
+                           static_cast<double>(std::max<std::int64_t>(1, report.max_model_len));
+  std::string text = fmt::format(
+      "KV cache   {} tokens per replica: {:.1f} sequences of {}, of at most {} at once\n"
+      "Memory     {} of {} available on {}{}\n",
+      report.kv_cache_tokens, sequences, report.max_model_len, report.max_sequences,
+      format_bytes(report.host_bytes), format_bytes(report.available_bytes),
+      report.ranks_per_host < static_cast<int>(report.ranks.size()) ? "the fullest host"
+                                                                    : "this host",
+      report.data_parallel_size > 1 ? " (replicas share one copy of the weights)" : "");
+  if (report.decode_tokens_per_second > 0) {
+    text += fmt::format(
+        "Speed      at most about {:.3g} tokens/s for one sequence (a rough bound: weights read at "
+        "{}/s and nothing else)\n",
+        report.decode_tokens_per_second,
+        format_bytes(static_cast<std::int64_t>(report.memory_bandwidth)));
+  }
+  return text;
+}
+
+using Json = nlohmann::ordered_json;
+
+Json range_json(PlanRange range) { return Json::array({range.begin, range.end}); }
+
+Json rank_json(const RankShare& rank) {
+  return {{"rank", rank.rank},
+          {"data_parallel_rank", rank.replica},
+          {"pipeline_parallel_rank", rank.stage},
+          {"tensor_parallel_rank", rank.tensor_rank},
+          {"blocks", range_json(rank.blocks)},
+          {"layers", range_json(rank.layers)},
+          {"embedding", rank.embedding},
+          {"head", rank.head},
+          {"attention_heads", range_json(rank.heads)},
+          {"key_value_heads", range_json(rank.kv_heads)},
+          {"mlp_columns", range_json(rank.mlp)},
+          {"vocabulary_rows", range_json(rank.vocab)},
+          {"weight_bytes", rank.weight_bytes},
+          {"kv_cache_bytes", rank.kv_cache_bytes},
+          {"activation_bytes", rank.activation_bytes},
+          {"total_bytes", rank.total()}};
+}
+
+Json shards_json(const PlanReport& report) {
+  Json list = Json::array();
+  for (const VirtualShardReport& shards : report.virtual_shards) {
+    Json boundaries = Json::array();
+    for (std::int64_t i = 0; i < shards.count; ++i) boundaries.push_back(i * shards.width);
+    boundaries.push_back(shards.size);
+    list.push_back({{"dimension", shards.dimension},
+                    {"size", shards.size},
+                    {"width", shards.width},
+                    {"count", shards.count},
+                    {"boundaries", std::move(boundaries)}});
+  }
+  return list;
+}
+
+}  // namespace
+
+std::string plan_picture(const PlanReport& report, const Terminal& terminal) {
+  return heading(report, terminal) + "\n" + rank_table(report, terminal) + "\n" +
+         bars(report, terminal) + "\n" + memory_text(report) + "\n" + shards_text(report);
+}
+
+std::string plan_json(const PlanReport& report) {
+  Json ranks = Json::array();
+  for (const RankShare& rank : report.ranks) ranks.push_back(rank_json(rank));
+  Json suggestions = Json::array();
+  for (const PlanSuggestion& s : report.suggestions) {
+    suggestions.push_back(
+        {{"flags", s.flags}, {"consequence", s.consequence}, {"host_bytes", s.host_bytes}});
+  }
+  const Json json = {{"model", report.directory},
+                     {"architecture", report.architecture},
+                     {"dtype", report.dtype},
+                     {"parameters", report.parameters},
+                     {"checkpoint_bytes", report.checkpoint_bytes},
+                     {"num_layers", report.num_layers},
+                     {"max_tensor_parallel_size", report.max_tensor_parallel},
+                     {"max_pipeline_parallel_size", report.max_pipeline_parallel},
+                     {"data_parallel_size", report.data_parallel_size},
+                     {"tensor_parallel_size", report.tensor_parallel_size},
+                     {"pipeline_parallel_size", report.pipeline_parallel_size},
+                     {"max_model_len", report.max_model_len},
+                     {"max_num_seqs", report.max_sequences},
+                     {"kv_cache_tokens", report.kv_cache_tokens},
+                     {"ranks_per_host", report.ranks_per_host},
+                     {"available_bytes", report.available_bytes},
+                     {"host_bytes", report.host_bytes},
+                     {"fits", report.fits},
+                     {"shortage", report.shortage},
+                     {"suggestions", std::move(suggestions)},
+                     {"memory_bandwidth_bytes_per_s", report.memory_bandwidth},
+                     {"decode_tokens_per_s_upper_bound", report.decode_tokens_per_second},
+                     {"virtual_shards", shards_json(report)},
+                     {"ranks", std::move(ranks)}};
+  constexpr int indent = 2;
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string shortage_text(const PlanReport& report) {
+  std::string text = "this plan does not fit in memory: " + report.shortage;
+  if (report.suggestions.empty()) {
+    return text + "; no plan near it does: use a smaller model or a machine with more memory";
+  }
+  text += ". What would fit:";
+  for (const PlanSuggestion& s : report.suggestions) {
+    text += fmt::format("\n  {:<32} {} ({})", s.flags, format_bytes(s.host_bytes), s.consequence);
+  }
+  return text;
+}
+
+}  // namespace trireme

@@ -1,0 +1,185 @@
+#include "cli/ranks.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "cli/output.h"
+#include "cli/plan_text.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
+#include "core/shared_once.h"
+#include "launch/launcher.h"
+#include "trireme/error.h"
+#include "trireme/plan.h"
+#include "trireme/ranks.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr const char* input_variable = "TRIREME_STDIN_FD";
+constexpr std::chrono::seconds time_to_stop{10};
+
+/// An open descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void write_all(int fd, const char* data, std::size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t count = ::write(fd, data, bytes);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      throw Error(ErrorKind::resource,
+                  fmt::format("cannot keep a copy of standard input: {}", std::strerror(errno)));
+    }
+    data += count;
+    bytes -= static_cast<std::size_t>(count);
+  }
+}
+
+/// Standard input, to its end, in memory that all ranks can read.
+Descriptor copy_of_input() {
+  Descriptor copy(memfd_create("trireme-stdin", MFD_CLOEXEC));
+  if (copy.get() < 0) {
+    throw Error(ErrorKind::resource,
+                fmt::format("cannot keep a copy of standard input: {}", std::strerror(errno)));
+  }
+  std::vector<char> piece(std::size_t{1} << 16);
+  for (;;) {
+    const ssize_t count = ::read(STDIN_FILENO, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR && !stop_requested()) continue;
+    if (count < 0) {
+      throw Error(ErrorKind::input, fmt::format("standard input: {}", std::strerror(errno)));
+    }
+    if (count == 0) return copy;
+    write_all(copy.get(), piece.data(), static_cast<std::size_t>(count));
+  }
+}
+
+LaunchSpec spec_of(const Options& options, const RankStart& start) {
+  LaunchSpec spec;
+  spec.arguments = start.arguments;
+  spec.sizes = {options.data_parallel_size, options.tensor_parallel_size,
+                options.pipeline_parallel_size};
+  spec.group_size = spec.sizes.world();
+  spec.fds.resize(static_cast<std::size_t>(spec.group_size));
+  if (start.patient) spec.hang_after = spec.busy_hang_after = std::chrono::hours(24 * 365);
+  return spec;
+}
+
+/// Memory for one copy of each shard's weights, for the replicas to share.
+std::vector<Descriptor> add_weights(LaunchSpec& spec) {
+  std::vector<Descriptor> memories;
+  if (spec.sizes.dp == 1) return memories;
+  for (int i = 0; i < spec.sizes.replica(); ++i) {
+    memories.emplace_back(SharedOnce::create_memory("trireme-weights"));
+  }
+  for (int rank = 0; rank < spec.group_size; ++rank) {
+    const auto shard = static_cast<std::size_t>(rank % spec.sizes.replica());
+    spec.fds[static_cast<std::size_t>(rank)].push_back(
+        {"TRIREME_WEIGHTS_FD", memories[shard].get()});
+  }
+  return memories;
+}
+
+/// What happened to a group, unless its rank has said so itself.
+void report(const LaunchEvent& event) {
+  const bool spoke_itself = event.signal == 0;
+  if (!spoke_itself && !event.text.empty()) print_error(event.text);
+}
+
+int wait_for(Launcher& launcher) {
+  int exit_code = 0;
+  int stops_seen = 0;
+  while (launcher.any_running()) {
+    for (const LaunchEvent& event : launcher.poll(std::chrono::milliseconds(100))) {
+      if (event.kind != LaunchEvent::Kind::group_finished) continue;
+      exit_code = event.exit_code;
+      if (stops_seen == 0 && event.exit_code != 0) report(event);
+    }
+    const int stops = stop_requests();
+    if (stops == stops_seen) continue;
+    // What the terminal sends has reached the ranks, too: they are in the same process group.
+    if (stops > 1) launcher.stop(SIGKILL, std::chrono::seconds(0));
+    if (stops == 1) launcher.stop(stop_signal(), time_to_stop, !stop_came_from_terminal());
+    stops_seen = stops;
+  }
+  return stops_seen > 0 ? 128 + stop_signal() : exit_code;
+}
+
+}  // namespace
+
+bool needs_ranks(const Options& options) {
+  const std::int64_t world = std::int64_t{options.data_parallel_size} *
+                             options.tensor_parallel_size * options.pipeline_parallel_size;
+  constexpr std::int64_t most = 4096;
+  if (world > most) {
+    throw Error(ErrorKind::usage,
+                fmt::format("-dp {} -tp {} -pp {} makes {} ranks; at most {} are supported",
+                            options.data_parallel_size, options.tensor_parallel_size,
+                            options.pipeline_parallel_size, world, most));
+  }
+  return world > 1 && !rank_place().started;
+}
+
+int run_on_ranks(const Options& options, const RankStart& start) {
+  const StopSignals signals;
+  LaunchSpec spec = spec_of(options, start);
+  const std::vector<Descriptor> weights = add_weights(spec);
+  std::vector<Descriptor> input;
+  if (start.share_input) {
+    input.push_back(copy_of_input());
+    for (auto& fds : spec.fds) fds.push_back({input_variable, input.back().get()});
+  }
+  if (stop_requested()) return 128 + stop_signal();
+  Launcher launcher(spec);
+  launcher.start();
+  return wait_for(launcher);
+}
+
+std::string input_path(const std::string& path, const Options& options) {
+  if (path != "-") return path;
+  if (const char* const fd = std::getenv(input_variable)) {
+    return fmt::format("/proc/self/fd/{}", fd);
+  }
+  const RankPlace place = rank_place();
+  const int ranks =
+      options.data_parallel_size * options.tensor_parallel_size * options.pipeline_parallel_size;
+  if (place.started && ranks > 1) {
+    throw Error(ErrorKind::usage,
+                "-i -: every rank has to read the input, but mpirun and `trireme launch` give "
+                "standard input to one only; name a file");
+  }
+  return path;
+}
+
+ModelFacts check_plan_fits(const Options& options) {
+  const PlanReport report = make_plan(options);
+  // Ranks of one run take memory from each other; whoever started them has looked already.
+  if (!report.fits && !rank_place().started)
+    throw Error(ErrorKind::resource, shortage_text(report));
+  return {report.says_how_long};
+}
+
+std::vector<std::string> as_strings(int argc, char** argv) { return {argv, argv + argc}; }
+
+}  // namespace trireme

@@ -1,0 +1,42 @@
+// A verb over several ranks: this process becomes the launcher and starts itself on each of them.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "trireme/options.h"
+
+namespace trireme {
+
+/// Whether the plan needs ranks and nobody (mpirun, Slurm, `trireme launch`) has started this
+/// process as one.
+bool needs_ranks(const Options& options);
+
+struct RankStart {
+  std::vector<std::string> arguments;  ///< of the verb, itself first
+  bool share_input = false;            ///< every rank is to read standard input: see input_path()
+  /// Rank 0 may wait for a person: silence is no sign of a hang.
+  bool patient = false;
+};
+
+/// Starts this program on every rank of the plan and waits. Returns the first failed rank's exit
+/// code, 128 + the signal that stopped the run, or 0.
+int run_on_ranks(const Options& options, const RankStart& start);
+
+/// Where a rank finds the input `path`: "-" becomes the launcher's copy of standard input, if there
+/// is one. Throws Error(usage) when several MPI ranks would have to read standard input.
+std::string input_path(const std::string& path, const Options& options);
+
+/// Refuses, before anything is loaded, sizes that the model cannot be cut into (Error(usage)) and
+/// models that do not fit in memory (Error(resource), naming flags that would). Returns what the
+/// model says about itself.
+struct ModelFacts {
+  bool says_how_long = false;  ///< generation_config.json limits the length of an answer
+};
+ModelFacts check_plan_fits(const Options& options);
+
+/// The arguments of a verb's main function as strings.
+std::vector<std::string> as_strings(int argc, char** argv);
+
+}  // namespace trireme

@@ -1,0 +1,241 @@
+// `trireme run`: one prompt, streamed to the terminal; or a conversation.
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <string>
+
+#include "batch/json_text.h"
+#include "cli/arguments.h"
+#include "cli/output.h"
+#include "cli/ranks.h"
+#include "cli/signals.h"
+#include "cli/sizes.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "trireme/engine.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::int64_t default_new_tokens = 256;
+constexpr int interrupted = 128;  // plus the signal's number, as shells have it
+
+struct RunSettings {
+  Options options;
+  SamplingParams sampling;
+  std::optional<std::string> prompt;
+  bool chat = false;
+  std::string system;
+  bool stats = false;
+};
+
+/// The turns of a chat, as the JSON that the chat template takes.
+class Conversation {
+ public:
+  explicit Conversation(const std::string& system) : system_(system) { reset(); }
+
+  void reset() {
+    turns_.clear();
+    if (!system_.empty()) add("system", system_);
+  }
+  void add(const std::string& role, const std::string& content) {
+    turns_.push_back(fmt::format(R"({{"role":"{}","content":{}}})", role, json_string(content)));
+  }
+  void take_back() { turns_.pop_back(); }
+  std::string json() const {
+    std::string text;
+    for (const std::string& turn : turns_) text += (text.empty() ? "" : ",") + turn;
+    return "[" + text + "]";
+  }
+
+ private:
+  std::string system_;
+  std::vector<std::string> turns_;
+};
+
+/// Answers prompts on the rank that drives the engine.
+class Session {
+ public:
+  Session(Engine& engine, const RunSettings& settings)
+      : engine_(engine), settings_(settings), conversation_(settings.system) {}
+
+  /// Streams the answer. Returns its exit code.
+  int answer(const std::string& prompt);
+  /// A line, an answer, a line, ...
+  int converse();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Request request_for(const std::string& prompt);
+  void print_stats(const Result& result, Clock::time_point start, Clock::time_point first) const;
+
+  Engine& engine_;
+  const RunSettings& settings_;
+  Conversation conversation_;
+  Output out_{"-"};
+  std::uint64_t tag_ = 0;
+};
+
+Request Session::request_for(const std::string& prompt) {
+  Request request;
+  request.sampling = settings_.sampling;
+  if (settings_.chat) {
+    if (!is_valid_utf8(prompt)) throw Error(ErrorKind::input, "the prompt is not valid UTF-8");
+    conversation_.add("user", prompt);
+    request.messages = conversation_.json();
+  } else {
+    request.prompt = prompt;
+  }
+  return request;
+}
+
+int Session::answer(const std::string& prompt) {
+  const auto start = Clock::now();
+  auto first = start;
+  bool any = false;
+  const Request request = request_for(prompt);
+  engine_.submit(tag_++, request, [&](std::string_view piece) {
+    if (!any) first = Clock::now();
+    any = true;
+    out_.write(piece);
+    out_.flush();
+  });
+  std::vector<Engine::Finished> finished;
+  while (finished.empty() && !stop_requested()) finished = engine_.step();
+  if (finished.empty() || !finished[0].result.error) {
+    out_.write("\n");
+    out_.flush();
+  }
+  if (finished.empty()) return interrupted + stop_signal();
+  const Result& result = finished[0].result;
+  if (settings_.chat && result.error) conversation_.take_back();
+  if (result.error) {
+    print_error(result.error->message);
+    return exit_code(ErrorKind::input);
+  }
+  if (settings_.chat) conversation_.add("assistant", result.text);
+  if (settings_.stats) print_stats(result, start, first);
+  return 0;
+}
+
+void Session::print_stats(const Result& result, Clock::time_point start,
+                          Clock::time_point first) const {
+  const auto seconds = [](auto duration) {
+    return std::chrono::duration<double>(duration).count();
+  };
+  const double prefill = seconds(first - start);
+  const double decode = seconds(Clock::now() - first);
+  const auto made = static_cast<double>(result.token_ids.size());
+  const EngineStats stats = engine_.stats();
+  const std::string line = fmt::format(
+      "[{} prompt tokens, first text after {:.2f} s; {} new tokens{}; {}, {} rank{}]",
+      result.prompt_tokens, prefill, result.token_ids.size(),
+      decode > 0 && made > 1 ? fmt::format(", {:.1f} tokens/s", (made - 1) / decode) : "",
+      stats.isa, stats.ranks, stats.ranks > 1 ? "s" : "");
+  std::fprintf(stderr, "%s\n", paint(look_at_terminal(STDERR_FILENO), Colour::dim, line).c_str());
+}
+
+int Session::converse() {
+  const Terminal terminal = look_at_terminal(STDERR_FILENO);
+  std::fprintf(stderr, "%s\n",
+               paint(terminal, Colour::dim,
+                     settings_.chat ? "A line each; /reset forgets the conversation, /exit ends."
+                                    : "A prompt a line; /exit ends.")
+                   .c_str());
+  for (std::string line;;) {
+    std::fputs(paint(terminal, Colour::bold, "> ").c_str(), stderr);
+    std::fflush(stderr);
+    if (!std::getline(std::cin, line)) break;
+    if (line == "/exit" || line == "/quit") return 0;
+    if (line.empty()) continue;
+    if (line == "/reset") {
+      conversation_.reset();
+      continue;
+    }
+    answer(line);
+    if (stop_requested()) break;
+  }
+  std::fputs("\n", stderr);
+  return stop_requested() ? interrupted + stop_signal() : 0;
+}
+
+std::string read_standard_input() {
+  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  // `echo` and editors end a text with a line end that is not meant.
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  return text;
+}
+
+int drive(Engine& engine, const RunSettings& settings) {
+  const StopSignals signals;
+  Session session(engine, settings);
+  if (settings.prompt) return session.answer(*settings.prompt);
+  if (isatty(STDIN_FILENO) != 0) return session.converse();
+  const std::string prompt = read_standard_input();
+  return stop_requested() ? interrupted + stop_signal() : session.answer(prompt);
+}
+
+bool parse(RunSettings& settings, int argc, char** argv) {
+  Arguments arguments(
+      "run",
+      "Continues a prompt and streams the text to standard output. Without a prompt, reads "
+      "standard\n"
+      "input; on a terminal, asks for a line at a time.",
+      {"trireme run --model demo/llama \"ROMEO:\"",
+       "trireme run -m demo/llama --chat \"Who art thou?\" --temperature 0.7 --seed 7",
+       "echo \"Once upon a time\" | trireme run -m demo/gpt2 -tp 2 -n 50"});
+  CLI::App& app = arguments.app();
+  app.add_option("prompt", settings.prompt, "The text to continue")->type_name("TEXT");
+  app.add_flag("--chat", settings.chat,
+               "The prompt is a user's message: apply the model's chat template");
+  app.add_option("--system", settings.system, "The system's message, with --chat")
+      ->type_name("TEXT");
+  app.add_flag("--stats", settings.stats,
+               "Print tokens per second on standard error [on a terminal]");
+  arguments.add_sampling(settings.sampling);
+  arguments.add_model(settings.options, &settings.sampling.seed);
+  app.get_option("--model")->required();
+  arguments.add_plan(settings.options);
+  arguments.add_machine(settings.options);
+  arguments.add_exit_code(5, "stopped: a rank died or hung");
+  arguments.add_exit_code(130, "interrupted with Ctrl-C (143: ended by SIGTERM)");
+  if (!arguments.parse(argc, argv)) return false;
+  if (settings.options.data_parallel_size > 1) {
+    throw Error(ErrorKind::usage,
+                "--data-parallel-size: `run` has one prompt, which one replica answers; use -tp or "
+                "-pp, or `trireme batch` for many prompts");
+  }
+  if (!settings.system.empty() && !settings.chat) {
+    throw Error(ErrorKind::usage, "--system: has a meaning only with --chat");
+  }
+  const Terminal terminal = look_at_terminal(STDERR_FILENO);
+  settings.stats = settings.stats || terminal.interactive;
+  return true;
+}
+
+}  // namespace
+
+int run_main(int argc, char** argv) {
+  RunSettings settings;
+  if (!parse(settings, argc, argv)) return 0;
+  const ModelFacts facts = check_plan_fits(settings.options);
+  if (!settings.sampling.max_new_tokens && !facts.says_how_long) {
+    settings.sampling.max_new_tokens = default_new_tokens;
+  }
+  if (needs_ranks(settings.options)) {
+    return run_on_ranks(settings.options, {.arguments = as_strings(argc, argv), .patient = true});
+  }
+  Engine engine(settings.options);
+  if (engine.is_driver()) return drive(engine, settings);
+  ignore_stop_signals();
+  engine.follow();
+  return 0;
+}
+
+}  // namespace trireme

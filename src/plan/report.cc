@@ -1,0 +1,138 @@
+#include "plan/report.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "comm/topology.h"
+#include "core/error.h"
+#include "plan/stages.h"
+
+namespace trireme {
+
+namespace {
+
+/// A cache that holds less than this of the model's context is of no use.
+constexpr std::int64_t least_useful_tokens = 2048;
+
+PlanRange as_plan(Range range) { return {range.begin, range.end}; }
+
+PlanRange layers_of(const ModelSpec& model, Range blocks) {
+  PlanRange layers;
+  std::int64_t layer = 0;
+  for (std::int64_t i = 0; i < blocks.end; ++i) {
+    if (i == blocks.begin) layers.begin = layer;
+    layer += model.blocks[static_cast<std::size_t>(i)].kind == BlockKind::layer ? 1 : 0;
+  }
+  layers.end = layer;
+  return layers;
+}
+
+RankShare share_of(const ModelSpec& model, const PlanRequest& request, int rank,
+                   const std::vector<Range>& stages) {
+  const RankPoint point = point_of(rank, {request.dp, request.tp, request.pp});
+  const Range blocks = stages[static_cast<std::size_t>(point.pp)];
+  const TensorShard shard = tensor_shard(model, request.tp, point.tp);
+  RankShare share{.rank = rank, .replica = point.dp, .stage = point.pp, .tensor_rank = point.tp};
+  share.blocks = as_plan(blocks);
+  share.layers = layers_of(model, blocks);
+  share.embedding = blocks.contains(0);
+  share.head = blocks.contains(static_cast<std::int64_t>(model.blocks.size()) - 1);
+  share.heads = as_plan(shard.heads);
+  share.kv_heads = as_plan(shard.kv_heads);
+  share.mlp = as_plan(shard.mlp);
+  share.vocab = as_plan(shard.vocab);
+  share.weight_bytes = weight_bytes(model, shard, blocks);
+  share.activation_bytes = workspace_floats(model, shard, blocks, request.limits) *
+                           static_cast<std::int64_t>(sizeof(float));
+  share.kv_cache_bytes = kv_bytes_per_block(model, shard, blocks);  // of one block, so far
+  return share;
+}
+
+/// Bytes that each host needs: replicas on one host share their weights.
+std::int64_t fullest_host(const std::vector<RankShare>& ranks, int per_host) {
+  std::map<int, std::int64_t> bytes;
+  std::map<int, std::set<std::pair<int, int>>> held;
+  for (const RankShare& rank : ranks) {
+    const int host = rank.rank / per_host;
+    bytes[host] += rank.kv_cache_bytes + rank.activation_bytes + process_bytes;
+    if (held[host].insert({rank.stage, rank.tensor_rank}).second) bytes[host] += rank.weight_bytes;
+  }
+  std::int64_t most = 0;
+  for (const auto& [host, sum] : bytes) most = std::max(most, sum);
+  return most;
+}
+
+void check_sizes(const ModelSpec& model, const PlanRequest& request) {
+  if (request.dp < 1 || request.tp < 1 || request.pp < 1) {
+    fail(ErrorKind::usage, "-dp {} -tp {} -pp {}: each must be at least 1", request.dp, request.tp,
+         request.pp);
+  }
+  if (request.tp <= model.max_tensor_parallel()) return;
+  fail(ErrorKind::usage,
+       "--tensor-parallel-size {}: this model has {} virtual shards of attention heads, {} of the "
+       "MLP and {} of the vocabulary, so it can be at most {}; use -pp or -dp for more ranks",
+       request.tp, model.head_shards.count(), model.mlp_shards.count(), model.vocab_shards.count(),
+       model.max_tensor_parallel());
+}
+
+/// The number of cache blocks that every rank of a replica gets, as the runtime decides it.
+std::int64_t cache_blocks(const PlanRequest& request, const std::vector<RankShare>& ranks,
+                          std::int64_t without_cache) {
+  std::int64_t largest = 1;
+  for (const RankShare& rank : ranks) largest = std::max(largest, rank.kv_cache_bytes);
+  const std::int64_t free = std::max<std::int64_t>(0, request.available_bytes - without_cache);
+  const std::int64_t budget =
+      request.kv_cache_bytes > 0 ? request.kv_cache_bytes : free / 2 / request.per_host();
+  return std::min(kv_blocks_wanted(request.limits), budget / largest);
+}
+
+void judge(PlanReport& report, const PlanRequest& request, std::int64_t blocks) {
+  const std::int64_t length = request.limits.max_model_len;
+  const std::int64_t tokens = request.length_asked ? length : std::min(length, least_useful_tokens);
+  const bool cache_too_small = blocks < ceil_div(tokens, kv_block_tokens);
+  const bool too_much = report.host_bytes > request.available_bytes;
+  report.fits = !cache_too_small && !too_much;
+  if (too_much) {
+    report.shortage = fmt::format("{} bytes are needed on a host, {} are available",
+                                  report.host_bytes, request.available_bytes);
+  } else if (cache_too_small) {
+    report.shortage = fmt::format("a KV cache of {} tokens is too small: one sequence needs {}",
+                                  blocks * kv_block_tokens, tokens);
+  }
+}
+
+}  // namespace
+
+PlanReport lay_out(const ModelSpec& model, const PlanRequest& request) {
+  check_sizes(model, request);
+  PlanReport report;
+  report.data_parallel_size = request.dp;
+  report.tensor_parallel_size = request.tp;
+  report.pipeline_parallel_size = request.pp;
+  report.max_model_len = request.limits.max_model_len;
+  report.max_sequences = request.limits.max_sequences;
+  report.ranks_per_host = request.per_host();
+  report.available_bytes = request.available_bytes;
+  const std::vector<Range> stages = partition_stages(model, request.pp);
+  for (int rank = 0; rank < request.world(); ++rank) {
+    report.ranks.push_back(share_of(model, request, rank, stages));
+  }
+  std::vector<RankShare> bare = report.ranks;
+  for (RankShare& rank : bare) rank.kv_cache_bytes = 0;
+  const std::int64_t blocks =
+      cache_blocks(request, report.ranks, fullest_host(bare, request.per_host()));
+  for (RankShare& rank : report.ranks) rank.kv_cache_bytes *= blocks;
+  report.kv_cache_tokens = blocks * kv_block_tokens;
+  report.host_bytes = fullest_host(report.ranks, request.per_host());
+  judge(report, request, blocks);
+  return report;
+}
+
+std::int64_t bytes_read_per_token(const ModelSpec& model) {
+  std::int64_t elements = 0;
+  for (const BlockSpec& block : model.blocks) elements += block_cost(block);
+  return elements * static_cast<std::int64_t>(size_of(model.dtype));
+}
+
+}  // namespace trireme

@@ -1,0 +1,38 @@
+// The plan of a run as data: every rank's share, and whether the hosts can hold it. Pure: sees the
+// model as its spec and the hosts as a number of bytes.
+#pragma once
+
+#include "core/model_spec.h"
+#include "plan/memory.h"
+#include "trireme/plan.h"
+
+namespace trireme {
+
+/// A plan's sizes and limits, from which all else follows.
+struct PlanRequest {
+  int dp = 1;
+  int tp = 1;
+  int pp = 1;
+  MemoryLimits limits;
+  std::int64_t kv_cache_bytes = 0;   ///< per rank; 0: what is wanted, within what is free
+  bool length_asked = false;         ///< max_model_len was given: one such sequence must fit
+  int ranks_per_host = 0;            ///< 0: all
+  std::int64_t available_bytes = 0;  ///< on a host
+
+  int world() const { return dp * tp * pp; }
+  int per_host() const { return ranks_per_host > 0 ? std::min(ranks_per_host, world()) : world(); }
+};
+
+/// What a rank takes besides weights, cache and activations: code, tokenizer, stacks, messages.
+inline constexpr std::int64_t process_bytes = std::int64_t{24} << 20;
+
+/// Fills in ranks, memory and fits (not the suggestions). Throws Error(usage) for impossible sizes.
+PlanReport lay_out(const ModelSpec& model, const PlanRequest& request);
+
+/// Changes to `request` that would fit, nearest first; at most four.
+std::vector<PlanSuggestion> suggest_plans(const ModelSpec& model, const PlanRequest& request);
+
+/// Parameters that are multiplied with at every token: what a decode step reads. In bytes.
+std::int64_t bytes_read_per_token(const ModelSpec& model);
+
+}  // namespace trireme

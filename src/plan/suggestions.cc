@@ -1,0 +1,128 @@
+// Plans near an impossible one that would fit.
+#include <fmt/core.h>
+
+#include <functional>
+
+#include "plan/report.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::size_t most_suggestions = 4;
+constexpr std::int64_t mebi = std::int64_t{1} << 20;
+
+class Search {
+ public:
+  Search(const ModelSpec& model, const PlanRequest& request) : model_(model), request_(request) {}
+
+  /// Tries a changed request; true if it fits.
+  bool offer(const ModelSpec& model, const PlanRequest& changed, const std::string& flags,
+             const std::string& consequence) {
+    const PlanReport report = lay_out(model, changed);
+    if (!report.fits) return false;
+    if (found_.size() < most_suggestions) found_.push_back({flags, consequence, report.host_bytes});
+    return true;
+  }
+
+  void less_cache();
+  void shorter_sequences();
+  void smaller_steps();
+  void fewer_replicas();
+  void narrower_numbers();
+  void more_hosts();
+  std::vector<PlanSuggestion> take() { return std::move(found_); }
+
+ private:
+  const ModelSpec& model_;
+  const PlanRequest& request_;
+  std::vector<PlanSuggestion> found_;
+};
+
+/// The largest cache that fits, in whole MiB, when the asked one is too large.
+void Search::less_cache() {
+  if (request_.kv_cache_bytes == 0) return;
+  PlanRequest changed = request_;
+  for (std::int64_t size = request_.kv_cache_bytes / 2 / mebi; size >= 1; size /= 2) {
+    changed.kv_cache_bytes = size * mebi;
+    const std::string flags = fmt::format("--kv-cache-memory {}M", size);
+    if (offer(model_, changed, flags, "fewer tokens are kept; the output stays the same")) return;
+  }
+}
+
+void Search::shorter_sequences() {
+  constexpr std::int64_t shortest = 128;
+  PlanRequest changed = request_;
+  for (std::int64_t length = request_.limits.max_model_len / 2; length >= shortest; length /= 2) {
+    changed.limits.max_model_len = length;
+    const std::string flags = fmt::format("--max-model-len {}", length);
+    if (offer(model_, changed, flags, "longer prompts are refused")) return;
+  }
+}
+
+void Search::smaller_steps() {
+  constexpr std::int64_t smallest = 64;
+  PlanRequest changed = request_;
+  for (std::int64_t rows = request_.limits.max_step_tokens / 2; rows >= smallest; rows /= 2) {
+    changed.limits.max_step_tokens = rows;
+    const std::string flags = fmt::format("--max-num-batched-tokens {}", rows);
+    if (offer(model_, changed, flags, "long prompts take more steps")) return;
+  }
+}
+
+void Search::fewer_replicas() {
+  PlanRequest changed = request_;
+  for (int dp = request_.dp - 1; dp >= 1; --dp) {
+    changed.dp = dp;
+    const std::string flags = fmt::format("--data-parallel-size {}", dp);
+    if (offer(model_, changed, flags, "fewer rows run at once")) return;
+  }
+}
+
+void Search::narrower_numbers() {
+  if (model_.dtype != DType::f32) return;
+  ModelSpec narrow = model_;
+  narrow.dtype = DType::bf16;
+  offer(narrow, request_, "--dtype bfloat16", "half the bytes; other rounding");
+}
+
+/// The fewest hosts, a rank each, that hold the model between them.
+void Search::more_hosts() {
+  if (request_.per_host() == 1 && request_.world() > 1) return;
+  constexpr int most_hosts = 64;
+  const auto blocks = static_cast<int>(model_.blocks.size());
+  PlanRequest changed = request_;
+  changed.dp = 1;
+  changed.ranks_per_host = 1;
+  for (int hosts = 2; hosts <= most_hosts; ++hosts) {
+    const std::string start =
+        fmt::format("a host like this for each of {} ranks: mpirun -n {}", hosts, hosts);
+    changed.pp = hosts;
+    changed.tp = 1;
+    if (hosts <= blocks &&
+        offer(model_, changed, fmt::format("--pipeline-parallel-size {}", hosts), start)) {
+      return;
+    }
+    changed.pp = 1;
+    changed.tp = hosts;
+    if (hosts <= model_.max_tensor_parallel() &&
+        offer(model_, changed, fmt::format("--tensor-parallel-size {}", hosts), start)) {
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<PlanSuggestion> suggest_plans(const ModelSpec& model, const PlanRequest& request) {
+  Search search(model, request);
+  search.less_cache();
+  search.shorter_sequences();
+  search.smaller_steps();
+  search.fewer_replicas();
+  search.narrower_numbers();
+  search.more_hosts();
+  return search.take();
+}
+
+}  // namespace trireme
