@@ -3,11 +3,11 @@
 #include <cpuid.h>
 
 #include <algorithm>
-#include <functional>
 #include <vector>
 
 #include "core/error.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/host/parts.h"
 
 namespace trireme {
 
@@ -18,16 +18,6 @@ constexpr std::int64_t task_queries = 64;
 /// Elements that make one task of a cheap operation.
 constexpr std::int64_t part_elements = 1 << 12;
 
-/// Runs part by part here when there is little to do, else on all threads.
-void for_parts(ThreadPool& threads, std::int64_t parts, std::int64_t elements,
-               const std::function<void(std::int64_t)>& work) {
-  if (elements <= 2 * part_elements) {
-    for (std::int64_t part = 0; part < parts; ++part) work(part);
-  } else {
-    threads.parallel_for(parts, work);
-  }
-}
-
 /// Cuts each of `rows` rows of `cols` elements into parts: work(row, begin, count). Whole rows are
 /// bundled where they are short.
 template <typename Work>
@@ -35,13 +25,14 @@ void for_pieces(ThreadPool& threads, std::int64_t rows, std::int64_t cols, const
   if (rows == 0 || cols == 0) return;
   const std::int64_t pieces = ceil_div(cols, part_elements);
   const std::int64_t bundle = pieces > 1 ? 1 : std::max<std::int64_t>(1, part_elements / cols);
-  for_parts(threads, ceil_div(rows, bundle) * pieces, rows * cols, [&](std::int64_t part) {
-    const std::int64_t begin = part % pieces * part_elements;
-    const std::int64_t first = part / pieces * bundle;
-    for (std::int64_t row = first; row < std::min(rows, first + bundle); ++row) {
-      work(row, begin, std::min(part_elements, cols - begin));
-    }
-  });
+  for_parts(threads, ceil_div(rows, bundle) * pieces, rows * cols, few_elements,
+            [&](std::int64_t part) {
+              const std::int64_t begin = part % pieces * part_elements;
+              const std::int64_t first = part / pieces * bundle;
+              for (std::int64_t row = first; row < std::min(rows, first + bundle); ++row) {
+                work(row, begin, std::min(part_elements, cols - begin));
+              }
+            });
 }
 
 /// Query heads by the K/V head that they read.
@@ -87,6 +78,7 @@ void CpuBackend::attention(ThreadPool& threads, const AttentionArgs& args) const
   const auto groups = heads_by_kv_head(args);
   std::vector<cpu::AttentionTask> tasks;
   std::int64_t most_queries = 0;
+  std::int64_t products = 0;
   for (const SequenceSpan& sequence : args.sequences) {
     for (std::size_t kv_head = 0; kv_head < groups.size(); ++kv_head) {
       const auto heads = static_cast<std::int64_t>(groups[kv_head].size());
@@ -99,11 +91,13 @@ void CpuBackend::attention(ThreadPool& threads, const AttentionArgs& args) const
                          sequence.position_begin + begin, static_cast<std::int64_t>(kv_head),
                          groups[kv_head].data(), heads});
         most_queries = std::max(most_queries, (end - begin) * heads);
+        products += (end - begin) * heads * (sequence.position_begin + end) * 2 * cache.head_dim;
       }
     }
   }
   const std::int64_t floats = kernels_.attention_scratch(job, most_queries);
-  threads.parallel_for(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t index) {
+  const auto count = static_cast<std::int64_t>(tasks.size());
+  for_parts(threads, count, products, few_products, [&](std::int64_t index) {
     kernels_.attention(job, tasks[static_cast<std::size_t>(index)],
                        cpu::scratch(cpu::Scratch::task, floats));
   });
@@ -112,7 +106,7 @@ void CpuBackend::attention(ThreadPool& threads, const AttentionArgs& args) const
 void CpuBackend::rope(ThreadPool& threads, const RopeArgs& args) const {
   const std::int64_t half = args.rotary_dim / 2;
   const auto rows = static_cast<std::int64_t>(args.positions.size());
-  for_parts(threads, rows, rows * args.heads * args.head_dim, [&](std::int64_t row) {
+  for_parts(threads, rows, rows * args.heads * args.head_dim, few_elements, [&](std::int64_t row) {
     const std::int64_t table = args.positions[static_cast<std::size_t>(row)] * half;
     for (std::int64_t head = 0; head < args.heads; ++head) {
       kernels_.rope(args.x + row * args.ld + head * args.head_dim, args.cos + table,
@@ -122,13 +116,14 @@ void CpuBackend::rope(ThreadPool& threads, const RopeArgs& args) const {
 }
 
 void CpuBackend::norm(ThreadPool& threads, const NormArgs& args, bool subtract_mean) const {
-  for_parts(threads, args.rows, args.rows * args.groups * args.dim, [&](std::int64_t row) {
-    for (std::int64_t group = 0; group < args.groups; ++group) {
-      const std::int64_t column = group * args.dim;
-      kernels_.norm({args.x + row * args.ldx + column, args.y + row * args.ldy + column, args.dim,
-                     args.weight, args.bias, args.eps, subtract_mean});
-    }
-  });
+  for_parts(threads, args.rows, args.rows * args.groups * args.dim, few_elements,
+            [&](std::int64_t row) {
+              for (std::int64_t group = 0; group < args.groups; ++group) {
+                const std::int64_t column = group * args.dim;
+                kernels_.norm({args.x + row * args.ldx + column, args.y + row * args.ldy + column,
+                               args.dim, args.weight, args.bias, args.eps, subtract_mean});
+              }
+            });
 }
 
 void CpuBackend::rms_norm(ThreadPool& threads, const NormArgs& args) const {
@@ -172,7 +167,7 @@ void CpuBackend::add_bias(ThreadPool& threads, float* x, const float* bias, std:
 void CpuBackend::argmax(ThreadPool& threads, const float* logits, std::int64_t rows,
                         std::int64_t cols, std::int64_t ld, Top* out) const {
   TRIREME_ASSERT(cols > 0);
-  for_parts(threads, rows, rows * cols, [&](std::int64_t row) {
+  for_parts(threads, rows, rows * cols, few_elements, [&](std::int64_t row) {
     kernels_.argmax(logits + row * ld, cols, &out[row].value, &out[row].index);
   });
 }
@@ -182,7 +177,7 @@ void CpuBackend::exp_sums(ThreadPool& threads, const float* logits, std::int64_t
                           ExpSum* out) const {
   TRIREME_ASSERT(block > 0);
   const std::int64_t blocks = ceil_div(cols, block);
-  for_parts(threads, rows * blocks, rows * cols, [&](std::int64_t part) {
+  for_parts(threads, rows * blocks, rows * cols, few_elements, [&](std::int64_t part) {
     const std::int64_t begin = part % blocks * block;
     kernels_.exp_sum(logits + part / blocks * ld + begin, std::min(block, cols - begin),
                      &out[part].max, &out[part].sum);

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/host/parts.h"
 #include "kernels/packed.h"
 
 namespace trireme {
@@ -16,11 +17,6 @@ constexpr std::int64_t block_rows = 240;
 constexpr std::int64_t most_panels = 4;
 /// A task reads at least so much, so that handing it out costs nothing.
 constexpr std::int64_t task_bytes = 64 << 10;
-/// Below so many products a second thread takes longer to wake up than to help.
-constexpr std::int64_t parallel_products = 1 << 16;
-/// Floats that one task of packing moves.
-constexpr std::int64_t packing_floats = 1 << 14;
-
 /// How the panels and row tiles of one call are grouped.
 struct Cut {
   std::int64_t tile_rows;
@@ -66,11 +62,7 @@ const float* packed_input(ThreadPool& threads, const cpu::KernelTable& kernels,
     kernels.pack_rows(args.x + row * args.ldx, args.ldx, std::min(cut.tile_rows, args.m - row), k,
                       round, packed + row * k);
   };
-  if (args.m * k <= packing_floats) {
-    for (std::int64_t tile = 0; tile < cut.tiles; ++tile) pack_tile(tile);
-  } else {
-    threads.parallel_for(cut.tiles, pack_tile);
-  }
+  for_parts(threads, cut.tiles, args.m * k, few_elements, pack_tile);
   return packed;
 }
 
@@ -109,11 +101,7 @@ void CpuBackend::linear(ThreadPool& threads, const LinearArgs& args) const {
   const auto run = [&](std::int64_t index) {
     kernels_.linear(job, cut.task(index), cpu::scratch(cpu::Scratch::task, floats));
   };
-  if (args.m * shape.n * shape.k() <= parallel_products) {
-    for (std::int64_t index = 0; index < cut.tasks(); ++index) run(index);
-  } else {
-    threads.parallel_for(cut.tasks(), run);
-  }
+  for_parts(threads, cut.tasks(), args.m * shape.n * shape.k(), few_products, run);
 }
 
 }  // namespace trireme

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "kernels/host/parts.h"
 #include "kernels/packed.h"
 
 namespace trireme {
@@ -46,7 +47,10 @@ struct KvWriter {
   void write(ThreadPool& threads) const {
     const std::int64_t heads = args.cache.kv_heads;
     const auto count = static_cast<std::int64_t>(args.sequences.size()) * heads;
-    threads.parallel_for(count, [&](std::int64_t part) {
+    std::int64_t rows = 0;
+    for (const SequenceSpan& sequence : args.sequences) rows += sequence.rows;
+    const std::int64_t elements = 2 * rows * heads * args.cache.head_dim;
+    for_parts(threads, count, elements, few_elements, [&](std::int64_t part) {
       write_sequence(args.sequences[static_cast<std::size_t>(part / heads)], part % heads);
     });
   }
@@ -72,7 +76,8 @@ void HostBackend::pack_panel(const MatrixShape& shape, std::int64_t panel, const
 void HostBackend::embedding(ThreadPool& threads, std::span<const std::int32_t> ids, Range vocab,
                             const MatrixShape& shape, const std::byte* table, float* out) const {
   const std::int64_t k = shape.k();
-  threads.parallel_for(static_cast<std::int64_t>(ids.size()), [&](std::int64_t i) {
+  const auto rows = static_cast<std::int64_t>(ids.size());
+  for_parts(threads, rows, rows * k, few_elements, [&](std::int64_t i) {
     float* row = out + i * k;
     const std::int64_t id = ids[static_cast<std::size_t>(i)];
     if (!vocab.contains(id)) {
