@@ -1,5 +1,6 @@
 #include "comm/shm_segment.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -89,6 +90,7 @@ ShmSegment ShmSegment::attach(int fd) {
          "`trireme launch`, or unset TRIREME_SHM_FD to run one rank",
          fd);
   }
+  fcntl(fd, F_SETFD, FD_CLOEXEC);  // it was inherited on purpose, but goes no further
   return ShmSegment(fd, static_cast<int>(start.ranks), false);
 }
 

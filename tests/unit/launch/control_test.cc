@@ -31,7 +31,7 @@ TEST(ControlChannel, TwoEndsThatBothSendMuchDoNotWaitForEachOther) {
     EXPECT_TRUE(end.send(large));
     EXPECT_EQ(end.receive(), large);
   };
-  std::thread other([&] { exchange(b); });
+  std::thread other([&, &end = b] { exchange(end); });
   exchange(a);
   other.join();
 }
@@ -41,8 +41,8 @@ TEST(ControlChannel, PostingNeverWaits) {
   const std::string large(10 << 20, 'x');
   for (int i = 0; i < 3; ++i) a.post(large);
   EXPECT_FALSE(a.flush());
-  std::thread other([&] {
-    for (int i = 0; i < 3; ++i) EXPECT_EQ(b.receive(), large);
+  std::thread other([&, &end = b] {
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(end.receive(), large);
   });
   while (!a.flush()) std::this_thread::yield();
   other.join();
@@ -62,8 +62,8 @@ TEST(ControlChannel, TheEndComesAfterTheLastMessage) {
 TEST(ControlChannel, WaitingCallsIdle) {
   auto [a, b] = ControlChannel::make_pair();
   int calls = 0;
-  const auto idle = [&] {
-    if (++calls == 3) b.send("enough");
+  const auto idle = [&, &end = b] {
+    if (++calls == 3) end.send("enough");
   };
   EXPECT_EQ(a.receive(idle), "enough");
   EXPECT_GE(calls, 3);
