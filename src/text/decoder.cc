@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <limits>
-#include <ranges>
 
 #include "core/error.h"
 #include "text/decoder_stages.h"
@@ -24,13 +23,13 @@ class Step final : public DecodeStep {
   Make make_;
 };
 
-std::unique_ptr<DecodeStep> step(Step::Make make) {
+std::unique_ptr<DecodeStep> make_step(Step::Make make) {
   return std::make_unique<Step>(std::move(make));
 }
 
 template <typename Stage>
 std::unique_ptr<DecodeStep> plain_step() {
-  return step([] { return std::make_unique<Stage>(); });
+  return make_step([] { return std::make_unique<Stage>(); });
 }
 
 std::shared_ptr<const std::string> shared_text(const JsonView& json) {
@@ -50,7 +49,7 @@ std::unique_ptr<DecodeStep> read_strip(const JsonView& json) {
   auto content = one_character(json.require("content"));
   const auto start = json.require("start").as_integer(0, kMost);
   const auto stop = json.require("stop").as_integer(0, kMost);
-  return step([=] { return std::make_unique<StripStage>(*content, start, stop); });
+  return make_step([=] { return std::make_unique<StripStage>(*content, start, stop); });
 }
 
 std::unique_ptr<DecodeStep> read_replace(const JsonView& json) {
@@ -59,9 +58,9 @@ std::unique_ptr<DecodeStep> read_replace(const JsonView& json) {
   std::shared_ptr<const Pattern> found = read_pattern(pattern);
   if (const auto literal = pattern.find("String")) {
     auto text = shared_text(*literal);
-    return step([=] { return std::make_unique<ReplaceLiteralStage>(*text, *content); });
+    return make_step([=] { return std::make_unique<ReplaceLiteralStage>(*text, *content); });
   }
-  return step([=] { return std::make_unique<ReplacePatternStage>(*found, *content); });
+  return make_step([=] { return std::make_unique<ReplacePatternStage>(*found, *content); });
 }
 
 std::unique_ptr<DecodeStep> read_metaspace(const JsonView& json) {
@@ -69,7 +68,7 @@ std::unique_ptr<DecodeStep> read_metaspace(const JsonView& json) {
   const auto scheme = json.find("prepend_scheme");
   const bool drop_first =
       (!scheme || scheme->as_string() != "never") && json.flag("add_prefix_space", true);
-  return step([=] { return std::make_unique<MetaspaceStage>(*replacement, drop_first); });
+  return make_step([=] { return std::make_unique<MetaspaceStage>(*replacement, drop_first); });
 }
 
 void read_into(const JsonView& json, Decoder& decoder) {
@@ -100,8 +99,8 @@ void read_into(const JsonView& json, Decoder& decoder) {
 
 std::unique_ptr<DecodeStage> Decoder::start(std::string& out) const {
   std::unique_ptr<DecodeStage> first = std::make_unique<SinkStage>(out);
-  for (const auto& item : std::views::reverse(steps_)) {
-    auto stage = item->start();
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+    auto stage = (*step)->start();
     stage->set_next(std::move(first));
     first = std::move(stage);
   }
