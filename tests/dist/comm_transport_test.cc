@@ -36,6 +36,21 @@ TEST_P(ShmRanks, PassTheCollectiveSuite) {
   }
 }
 
+TEST(PlanDependentReduction, TurnsTheSuiteRed) {
+  for (const int ranks : {1, 2, 3}) {
+    const Notes notes;
+    LaunchSpec spec = workers(notes, ranks, {"suite"});
+    spec.env["TRIREME_TEST_PLAN_DEPENDENT_REDUCTION"] = "1";
+    Launcher launcher(spec);
+    testing::internal::CaptureStderr();  // the ranks inherit it
+    launcher.start();
+    const int exit_code = launcher.wait_all();
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(exit_code == 0, ranks == 1) << said;  // one rank has nothing to add up
+    EXPECT_EQ(said.find("DEPEND ON THE PLAN") != std::string::npos, ranks > 1) << said;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Comm, ShmRanks, testing::Values(1, 2, 3, 4, 5));
 
 /// Runs a command; its output and exit status.
