@@ -20,7 +20,10 @@ class DecodeStage;
 ///
 /// Equal to `tokenizers.Tokenizer.from_file(..)` in encode(..).ids and decode(..), with two
 /// exceptions: the file's truncation and padding are ignored (they are settings of a training run,
-/// not of the model), and what `tokenizers` leaves at random (dropout) is refused.
+/// not of the model), and what `tokenizers` leaves at random (dropout) is refused. Where releases
+/// differ it is 0.23 that counts: an added token with `normalized` decodes to its normalized form.
+/// decode() is the tokenizer's own; the clean-up of spaces before punctuation that `transformers`
+/// may add (clean_up_tokenization_spaces) changes text after the fact, and is left out.
 class Tokenizer {
  public:
   /// Loads tokenizer.json, or else vocab.json and merges.txt with tokenizer_config.json (GPT-2 and

@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 try:
+    import tokenizers
     from tokenizers import Tokenizer
 except ImportError:
     print("differential.py: the Python package tokenizers is not installed: nothing compared")
@@ -38,6 +39,15 @@ def random_ids(rng, tokenizer, size, bytes_):
         else:
             ids.append(rng.randrange(size + 3))
     return ids
+
+
+def decoded_otherwise(tokenizer):
+    """The added tokens that releases before 0.23 decode to their content, and later ones (and
+    Trireme) to its normalized form, which is what the decoder expects."""
+    if tuple(map(int, tokenizers.__version__.split(".")[:2])) >= (0, 23) or not tokenizer.normalizer:
+        return set()
+    return {id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.normalized
+            and tokenizer.normalizer.normalize_str(token.content) != token.content}
 
 
 def ask(driver, requests):
@@ -72,12 +82,14 @@ def run(folder, driver, count, seed):
     size = max(tokenizer.get_vocab().values()) + 1
     bytes_ = [tokenizer.token_to_id(f"<0x{b:02X}>") for b in range(256)]
     bytes_ = None if None in bytes_ else bytes_
+    unlike = decoded_otherwise(tokenizer)
     differences = 0
     for start in range(0, count, CHUNK):
         texts = [random_text(rng, added) for _ in range(min(CHUNK, count - start))]
         requests = [{"text": text} for text in texts]
         requests += [{"ids": e.ids} for e in tokenizer.encode_batch(texts)]
         requests += [{"ids": random_ids(rng, tokenizer, size, bytes_)} for _ in texts]
+        requests = [r for r in requests if unlike.isdisjoint(r.get("ids", ()))]
         for request, expected, answer in compare([driver, str(folder)], tokenizer, requests):
             differences += 1
             if differences <= 5:
