@@ -4,6 +4,8 @@
 #   bench/e2e/run.sh [BUILD_FOLDER]                      all; several minutes
 #   BENCH_SET="gpt2 llama-1b" bench/e2e/run.sh           some of: gpt2 llama-1b llama-8b plans
 #   LLAMA_BENCH=.../llama-bench LLAMA_GGUF_1B=m.gguf     also llama.cpp on a model of the same shape
+#   BENCH_PROCESSOR_TIME=1                               one thread's processor time, where other
+#                                                        programs run; without the plans
 #   BENCH_JSON=results.jsonl                             also keep every report as a line of JSON
 #
 # Builds and downloads nothing. A peer that is not named is left out.
@@ -13,6 +15,14 @@ trireme=$build/trireme
 sets=${BENCH_SET:-gpt2 llama-1b llama-8b plans}
 repetitions=${BENCH_REPETITIONS:-3}
 threads=${BENCH_THREADS:-$(nproc)}
+clock=()
+clock_name="time on the wall"
+if [[ -n ${BENCH_PROCESSOR_TIME:-} ]]; then
+  threads=1
+  clock=(--processor-time)
+  clock_name="processor time"
+  sets=${sets//plans/}
+fi
 
 if [[ ! -x $trireme ]]; then
   echo "bench/e2e/run.sh: $trireme is not there; run \`make build\`, or name the build folder" >&2
@@ -61,9 +71,9 @@ llama_cpp() {
     END { printf "| %-44s | %8.2f | %8.2f | | | | |\n", label, speed["prefill"], speed["decode"] }'
 }
 
-common=(--threads "$threads" --repetitions "$repetitions")
+common=(--threads "$threads" --repetitions "$repetitions" "${clock[@]}")
 
-echo "$(date -u +%F) $(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) cores, $threads threads, load average $(cut -d' ' -f1 /proc/loadavg)"
+echo "$(date -u +%F) $(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) cores, $threads threads, $clock_name, load average $(cut -d' ' -f1 /proc/loadavg)"
 echo
 echo "| 512 prompt tokens, 32 new, 1 sequence        | prefill, tokens/s | decode, tokens/s | prefill, operations | decode, reading | CPU | output |"
 echo "|---|---|---|---|---|---|---|"
@@ -79,7 +89,7 @@ fi
 if wanted llama-8b; then
   if (($(available_gib) >= 18)); then
     row "llama-8b, bfloat16, 128 prompt, 8 new" --shape llama-8b --prompt-tokens 128 --new-tokens 8 \
-      --threads "$threads" --repetitions 1
+      --threads "$threads" --repetitions 1 "${clock[@]}"
   else
     echo "| llama-8b, bfloat16 | left out: needs 18 GiB of free memory, $(available_gib) are |"
   fi

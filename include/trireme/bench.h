@@ -20,6 +20,10 @@ struct BenchOptions {
   std::int64_t sequences = 1;        ///< at once, over all replicas
   int repetitions = 1;               ///< each with other prompts; the median counts
   bool measure_limits = true;        ///< the machine's own, too; takes a second or two
+  /// Time is what the processor spent on us, divided by the threads, and not what passed on the
+  /// wall: for a machine that does other work, too. For one rank; exact for one thread only, since
+  /// threads that wait for each other spend time.
+  bool processor_time = false;
 };
 
 /// Names of shapes: well-known models' sizes, run with made-up weights.

@@ -37,6 +37,9 @@ void check(const BenchOptions& options) {
   at_least(options.new_tokens, 1, "--new-tokens");
   at_least(options.sequences, 1, "--sequences");
   at_least(options.repetitions, 1, "--repetitions");
+  if (options.processor_time && sizes_of(options.engine).world() > 1) {
+    fail(ErrorKind::usage, "--processor-time: measures one rank; leave out -dp, -tp and -pp");
+  }
   const std::int64_t longest = options.engine.max_model_len;
   if (longest > 0 && longest < options.prompt_tokens + options.new_tokens) {
     fail(ErrorKind::usage, "--max-model-len {}: less than the {} prompt and {} new tokens", longest,
@@ -162,6 +165,7 @@ void BenchRun::describe(BenchReport& report) {
 /// machine's limit is what it does when nothing disturbs it.
 void BenchRun::measure_peaks(BenchReport& report) {
   if (rank() == 0 && options_.measure_limits) {
+    const PeakClock clock = options_.processor_time ? PeakClock::processor : PeakClock::wall;
     const int all = std::min(replica_->threads() * ranks_per_host_, host_cores().allowed);
     std::vector<int> counts;
     for (int count = 1; count < all; count *= 2) counts.push_back(count);
@@ -170,14 +174,14 @@ void BenchRun::measure_peaks(BenchReport& report) {
     for (std::size_t i = 0; i < counts.size(); ++i) {
       ThreadPool pool(counts[i]);
       ReadPeak& peak = report.read_peaks[i];
-      peak = {counts[i], std::max(peak.bytes_per_s, measure_read_peak(pool))};
+      peak = {counts[i], std::max(peak.bytes_per_s, measure_read_peak(pool, clock))};
       world_->heartbeat();
     }
     ThreadPool pool(all);
     const MathUnit unit = unit_of(replica_->backend().name(), replica_->spec().dtype);
     report.math_unit = name_of(unit);
     report.math_operations_per_s =
-        std::max(report.math_operations_per_s, measure_math_peak(pool, unit) * hosts());
+        std::max(report.math_operations_per_s, measure_math_peak(pool, unit, clock) * hosts());
     double best = 0;  // fewer threads can read more than all when the cores are shared
     for (const ReadPeak& peak : report.read_peaks) best = std::max(best, peak.bytes_per_s);
     report.read_bytes_per_s = best * hosts();
@@ -193,6 +197,7 @@ BenchPhase BenchRun::timed(const Work& work) {
   world_->barrier();
   if (replica_->is_driver()) {
     mine = work();
+    if (options_.processor_time) mine.seconds = mine.processor_seconds / replica_->threads();
     replica_->stop();
   } else {
     replica_->follow();

@@ -88,6 +88,7 @@ std::string report_json(const BenchReport& report) {
                   {"new_tokens", options.new_tokens},
                   {"sequences", options.sequences},
                   {"repetitions", options.repetitions},
+                  {"processor_time", options.processor_time},
                   {"max_step_tokens", engine.max_step_tokens},
                   {"load_seconds", report.load_seconds},
                   {"weight_bytes", report.weight_bytes},
@@ -109,14 +110,15 @@ std::string configuration_text(const BenchReport& report) {
       "model    {} ({}, {} parameters, {}); {} of weights, ready in {}\n"
       "machine  {}, {}, load average {:.1f} before the run\n"
       "plan     {} (-dp {} -tp {} -pp {}, {}), {} each, {}\n"
-      "work     {} of {} prompt and {} new tokens, steps of at most {} tokens, {}\n",
+      "work     {} of {} prompt and {} new tokens, steps of at most {} tokens, {}{}\n",
       report.model, report.architecture, format_count(static_cast<double>(report.parameters)),
       report.dtype, format_bytes(report.weight_bytes), format_seconds(report.load_seconds),
       report.processor, plural(report.cores, "core"), report.load_average, plural(ranks, "rank"),
       engine.data_parallel_size, engine.tensor_parallel_size, engine.pipeline_parallel_size,
       report.transport, plural(report.threads, "thread"), report.isa,
       plural(options.sequences, "sequence"), options.prompt_tokens, options.new_tokens,
-      engine.max_step_tokens, plural(options.repetitions, "repetition"));
+      engine.max_step_tokens, plural(options.repetitions, "repetition"),
+      options.processor_time ? "; seconds of processor time" : "");
 }
 
 std::string phase_row(const char* name, const BenchReport& report, const Phases& phases) {
@@ -184,6 +186,8 @@ bool parse(BenchSettings& settings, int argc, char** argv) {
                      joined(bench_shapes()))
       ->type_name("NAME");
   add_workload(app, settings.options);
+  app.add_flag("--processor-time", settings.options.processor_time,
+               "Count processor time instead of time: where other programs run. For --threads 1");
   app.add_flag("--json", settings.json, "Print one JSON object");
   arguments.add_model(settings.options.engine);
   arguments.add_plan(settings.options.engine);
