@@ -22,7 +22,7 @@ $(BUILD)/build.ninja: | setup
 	@cmake --preset release > /dev/null
 
 build: setup $(BUILD)/build.ninja
-	@cmake --build --preset release --target trireme trireme_plugins
+	@cmake --build --preset release --target trireme
 
 all-targets: setup $(BUILD)/build.ninja
 	@cmake --build --preset release

@@ -47,6 +47,7 @@ class Coordinator {
   /// that was taken for dead, say).
   std::optional<RawRow> on_result(std::uint64_t row, std::uint64_t line_bytes, bool failed);
 
+  bool input_ended() const { return input_ended_; }
   bool done() const { return input_ended_ && queue_.empty() && in_flight_.empty(); }
   std::uint64_t total_rows() const { return next_index_; }    ///< of the input, so far
   std::uint64_t finished_rows() const;                        ///< skipped ones included

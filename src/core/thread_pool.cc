@@ -14,8 +14,8 @@ ThreadPool::ThreadPool(int threads) {
 
 ThreadPool::~ThreadPool() {
   stop_.store(true);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
   for (std::thread& thread : workers_) thread.join();
 }
 
@@ -29,22 +29,31 @@ void ThreadPool::parallel_for_with_thread(
     for (std::int64_t index = 0; index < count; ++index) work(index, 0);
     return;
   }
-  work_ = &work;
-  count_ = count;
-  next_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
-  drain(0);
+  TRIREME_ASSERT(count < std::int64_t{1} << 32);
+  const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
+  work_.store(&work, std::memory_order_relaxed);
+  count_.store(count, std::memory_order_relaxed);
+  done_.store(0, std::memory_order_relaxed);
+  tickets_.store(std::uint64_t{round} << 32, std::memory_order_release);
+  round_.store(round, std::memory_order_release);
+  round_.notify_all();
+  drain(round, 0);
+  // Only parts that somebody has begun are waited for, not threads that have yet to wake.
   Spin spin;
-  while (running_.load(std::memory_order_acquire) != 0) spin.pause_or_yield();
+  while (done_.load(std::memory_order_acquire) != count) spin.pause_or_yield();
 }
 
-void ThreadPool::drain(int thread) {
+/// Takes parts of `round` until there are none.
+void ThreadPool::drain(std::uint32_t round, int thread) {
+  std::uint64_t ticket = tickets_.load(std::memory_order_acquire);
   for (;;) {
-    const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= count_) return;
-    (*work_)(index, thread);
+    const auto index = static_cast<std::int64_t>(ticket & 0xffffffffu);
+    if (ticket >> 32 != round || index >= count_.load(std::memory_order_relaxed)) return;
+    // Success proves that the round was still on when the count was read.
+    if (!tickets_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
+    (*work_.load(std::memory_order_relaxed))(index, thread);
+    done_.fetch_add(1, std::memory_order_release);
+    ++ticket;
   }
 }
 
@@ -52,13 +61,14 @@ void ThreadPool::worker(int thread) {
   std::uint32_t seen = 0;
   for (;;) {
     Spin spin;
-    while (generation_.load(std::memory_order_acquire) == seen) {
-      if (!spin.pause()) generation_.wait(seen, std::memory_order_acquire);
+    std::uint32_t round = round_.load(std::memory_order_acquire);
+    while (round == seen) {
+      if (!spin.pause()) round_.wait(seen, std::memory_order_acquire);
+      round = round_.load(std::memory_order_acquire);
     }
-    ++seen;
+    seen = round;
     if (stop_.load()) return;
-    drain(thread);
-    running_.fetch_sub(1, std::memory_order_release);
+    drain(round, thread);
   }
 }
 
