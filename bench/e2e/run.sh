@@ -49,10 +49,12 @@ row() {
     NF == 2 { value[section $1] = $2 }
     /^  \}/ { section = "" }
     END {
-      printf "| %-44s | %8.2f | %8.2f | %5.0f %% of %6.1f GFLOP/s | %5.0f %% of %5.1f GB/s | %3.0f %% | %s |\n",
+      printf "| %-44s | %8.2f | %8.2f | %3.0f %% | %3.0f %% | %3.0f %% | %6.1f | %5.1f | %3.0f %% | %s |\n",
         label, value["prefill_tokens_per_s:"], value["decode_tokens_per_s:"],
-        100 * value["prefill:fraction_of_flop_limit:"], value["limits:gflop_per_s:"],
-        100 * value["decode:fraction_of_read_limit:"], value["limits:read_gb_per_s:"],
+        100 * value["prefill:fraction_of_flop_limit:"],
+        100 * value["decode:fraction_of_flop_limit:"],
+        100 * value["decode:fraction_of_read_limit:"],
+        value["limits:gflop_per_s:"], value["limits:read_gb_per_s:"],
         100 * value["decode:processor_share:"], value["output_hash:"]
     }' <<<"$json"
 }
@@ -68,22 +70,23 @@ llama_cpp() {
       for (i = 1; i <= count; ++i) value[names[i]] = values[i]
       speed[value["n_prompt"] > 0 ? "prefill" : "decode"] = value["avg_ts"]
     }
-    END { printf "| %-44s | %8.2f | %8.2f | | | | |\n", label, speed["prefill"], speed["decode"] }'
+    END { printf "| %-44s | %8.2f | %8.2f | | | | | | | |\n", label, speed["prefill"], speed["decode"] }'
 }
 
 common=(--threads "$threads" --repetitions "$repetitions" "${clock[@]}")
 
 echo "$(date -u +%F) $(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) cores, $threads threads, $clock_name, load average $(cut -d' ' -f1 /proc/loadavg)"
 echo
-echo "| 512 prompt tokens, 32 new, 1 sequence        | prefill, tokens/s | decode, tokens/s | prefill, operations | decode, reading | CPU | output |"
-echo "|---|---|---|---|---|---|---|"
+echo "| 512 prompt tokens, 32 new, 1 sequence unless said | prefill, tokens/s | decode, tokens/s | prefill, of FLOP limit | decode, of FLOP limit | decode, of read limit | limit, GFLOP/s | limit, GB/s | CPU | output |"
+echo "|---|---|---|---|---|---|---|---|---|---|"
 if wanted gpt2; then
   row "gpt2, float32" --shape gpt2 "${common[@]}"
   row "gpt2, bfloat16" --shape gpt2 --dtype bfloat16 "${common[@]}"
 fi
 if wanted llama-1b; then
   row "llama-1b, bfloat16" --shape llama-1b "${common[@]}"
-  row "llama-1b, bfloat16, 8 sequences" --shape llama-1b --sequences 8 --prompt-tokens 64 "${common[@]}"
+  row "llama-1b, bfloat16, 8 sequences of 64 prompt" --shape llama-1b --sequences 8 --prompt-tokens 64 \
+    "${common[@]}"
   llama_cpp "llama-1b, llama.cpp" "${LLAMA_GGUF_1B:-}"
 fi
 if wanted llama-8b; then

@@ -89,8 +89,8 @@ struct BenchReport {
   std::vector<BenchPhase> prefill;  ///< all prompts, up to the first new token of each sequence
   std::vector<BenchPhase> decode;   ///< while all sequences run, a token per step each
 
-  /// FNV-1a over the new tokens of every sequence of the first repetition. The same for every
-  /// plan, thread count and chunk size.
+  /// FNV-1a over the log-probabilities of the tokens of a short prompt and the new tokens of every
+  /// sequence of the first repetition. The same for every plan, thread count and chunk size.
   std::string output_hash;
 
   /// The repetition with the median rate.

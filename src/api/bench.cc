@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -96,6 +97,7 @@ class BenchRun {
   std::vector<std::int64_t> sequences_;  ///< of this replica
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<BenchPhases> phases_;  ///< drivers only
+  std::vector<float> fingerprint_;       ///< drivers only: log-probabilities of the warm-up
 };
 
 BenchRun::BenchRun(const BenchOptions& options)
@@ -220,7 +222,7 @@ BenchPhase BenchRun::timed(const Work& work) {
 
 void BenchRun::warm_up() {
   timed([&] {
-    phases_->warm_up();
+    fingerprint_ = phases_->warm_up();
     return BenchPhase{};
   });
 }
@@ -231,7 +233,21 @@ void BenchRun::repeat(BenchReport& report, int repetition) {
   if (repetition == 0) report.output_hash = output_hash();
 }
 
-/// FNV-1a, 64 bits, over the sequences in order, each token as four bytes, lowest first.
+/// FNV-1a, 64 bits, of 32-bit words, lowest byte first.
+class Fnv {
+ public:
+  void add(std::uint32_t word) {
+    for (int shift = 0; shift < 32; shift += 8) {
+      hash_ = (hash_ ^ ((word >> shift) & 0xffu)) * 0x100000001b3u;
+    }
+  }
+  std::string text() const { return fmt::format("{:016x}", hash_); }
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+/// Over the warm-up's log-probabilities, then the new tokens of the sequences in order.
 std::string BenchRun::output_hash() {
   ByteWriter mine;
   if (replica_->is_driver()) {
@@ -247,15 +263,12 @@ std::string BenchRun::output_hash() {
       all[sequence] = in.array<std::int32_t>();
     }
   }
-  std::uint64_t hash = 0xcbf29ce484222325u;
+  Fnv hash;
+  for (const float logprob : fingerprint_) hash.add(std::bit_cast<std::uint32_t>(logprob));
   for (const auto& [sequence, tokens] : all) {
-    for (const std::int32_t token : tokens) {
-      for (int shift = 0; shift < 32; shift += 8) {
-        hash = (hash ^ ((static_cast<std::uint32_t>(token) >> shift) & 0xffu)) * 0x100000001b3u;
-      }
-    }
+    for (const std::int32_t token : tokens) hash.add(static_cast<std::uint32_t>(token));
   }
-  return fmt::format("{:016x}", hash);
+  return hash.text();
 }
 
 BenchReport BenchRun::report() {

@@ -69,12 +69,18 @@ std::vector<SequenceEvent> BenchPhases::step() {
   return events;
 }
 
-void BenchPhases::warm_up() {
+std::vector<float> BenchPhases::warm_up() {
   constexpr std::int64_t enough = 64;
-  TokenIds tokens = prompt(options_.sequences, options_.repetitions);  // as no other
-  tokens.resize(static_cast<std::size_t>(std::min(enough, options_.prompt_tokens)));
-  add(0, std::move(tokens), std::min<std::int64_t>(2, options_.new_tokens));
-  while (!replica_.driver().scheduler().idle()) step();
+  SequenceRequest request;
+  request.tokens = prompt(options_.sequences, 0);  // as no other
+  request.tokens.resize(static_cast<std::size_t>(std::min(enough, options_.prompt_tokens)));
+  request.score = true;
+  replica_.driver().scheduler().add(std::move(request));
+  std::vector<float> logprobs;
+  while (!replica_.driver().scheduler().idle()) {
+    for (SequenceEvent& event : replica_.driver().step()) logprobs = std::move(event.logprobs);
+  }
+  return logprobs;
 }
 
 BenchPhase BenchPhases::prefill(const std::vector<std::int64_t>& sequences, int repetition) {

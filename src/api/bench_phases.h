@@ -19,8 +19,10 @@ class BenchPhases {
  public:
   BenchPhases(Replica& replica, const BenchOptions& options);
 
-  /// A short sequence: touches all weights once, and lets the processor leave its rest.
-  void warm_up();
+  /// Scores a short prompt: touches all weights once, and lets the processor leave its rest.
+  /// Returns the log-probabilities of its tokens. They depend on every bit of the weights and of
+  /// the arithmetic, while the likeliest token after made-up weights often stays the same.
+  std::vector<float> warm_up();
   /// The prompts of these sequences, and each one's first new token, which is kept.
   BenchPhase prefill(const std::vector<std::int64_t>& sequences, int repetition);
   /// The rest of their tokens. Timed from the step after which all of them generate until the first

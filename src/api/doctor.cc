@@ -3,16 +3,20 @@
 
 #include <fmt/core.h>
 #include <gnu/libc-version.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <utf8proc.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json_fwd.hpp>
 #include <sstream>
 
 #include "kernels/cpu/amx_linear.h"
@@ -106,7 +110,7 @@ void look_at_instructions(Examination& report) {
   const bool avx2 = has_cpu_flag("avx2") && has_cpu_flag("fma");
   add("AVX2 and FMA", avx2, "the avx2 backend");
   add("AVX-512", has_cpu_flag("avx512f") && has_cpu_flag("avx512bw"), "the avx512 backend");
-  add("AVX-512 VNNI", has_cpu_flag("avx512_vnni"), "for int8, which is to come");
+  add("AVX-512 VNNI", has_cpu_flag("avx512_vnni"), "not needed so far");
   add("AVX-512 BF16", has_cpu_flag("avx512_bf16"), "not needed so far");
   const std::string amx = amx_status();
   const bool refused = amx != "granted" && has_cpu_flag("amx_tile");

@@ -1,9 +1,9 @@
 // A dry run over a model's headers.
 #include "trireme/plan.h"
 
-#include <thread>
-
 #include "core/error.h"
+#include "core/machine_peaks.h"
+#include "core/thread_pool.h"
 #include "plan/host.h"
 #include "plan/report.h"
 #include "runtime/replica.h"
@@ -61,12 +61,23 @@ bool says_how_long(const std::filesystem::path& directory) {
   return config.integer("max_new_tokens") || config.integer("max_length");
 }
 
+/// What this host's ranks read from memory together; 0 if there is no room to measure in.
+double measure_bandwidth(const Options& options, const PlanReport& report) {
+  constexpr std::int64_t bytes_per_thread = std::int64_t{128} << 20;
+  const int wanted =
+      options.threads > 0 ? options.threads * report.ranks_per_host : host_cores().allowed;
+  const auto room = static_cast<int>(
+      std::min<std::int64_t>(wanted, host_memory().available / 2 / bytes_per_thread));
+  if (room < 1) return 0;
+  ThreadPool threads(room);
+  return measure_read_peak(threads);
+}
+
 void estimate_speed(PlanReport& report, const Options& options, const ModelSpec& model,
                     const PlanSettings& settings) {
   report.memory_bandwidth = settings.memory_bandwidth;
   if (settings.measure_bandwidth && report.memory_bandwidth == 0) {
-    const int all = options.threads * report.ranks_per_host;
-    report.memory_bandwidth = measure_read_bandwidth(all > 0 ? all : host_cores().allowed);
+    report.memory_bandwidth = measure_bandwidth(options, report);
   }
   if (report.memory_bandwidth == 0) return;
   // For one sequence: tensor-parallel hosts read at the same time, pipeline stages one after
