@@ -54,11 +54,11 @@ struct PlanSuggestion {
   std::int64_t host_bytes = 0;
 };
 
-/// What does not depend on the run's own memory and speed.
+/// What the hosts are like, where this one is not the measure.
 struct PlanSettings {
   int ranks_per_host = 0;          ///< 0: all ranks of the run share one host
   std::int64_t host_memory = 0;    ///< bytes that a host gives; 0: what this one has available
-  bool measure_bandwidth = false;  ///< for the speed estimate; takes a tenth of a second
+  bool measure_bandwidth = false;  ///< for the speed estimate; takes a fifth of a second
   double memory_bandwidth = 0;     ///< bytes/s of a host, instead of measuring
 };
 

@@ -14,19 +14,11 @@ namespace trireme {
 
 namespace {
 
-constexpr int most_ranks = 65536;
-
 /// Adds a flag for a number of bytes.
 void add_bytes(CLI::App& app, const std::string& flag, std::int64_t& bytes, const char* help,
                const char* group) {
   const auto parse = [&bytes, flag](const std::string& text) { bytes = parse_bytes(text, flag); };
   app.add_option_function<std::string>(flag, parse, help)->type_name("BYTES")->group(group);
-}
-
-/// A number from 1 to `most`, without saying so in the help.
-CLI::Validator at_least_one(std::int64_t most) {
-  CLI::Validator check = CLI::Range(std::int64_t{1}, most);
-  return check.description("");
 }
 
 /// Every spelling of every flag that `app` knows.
@@ -53,6 +45,11 @@ void check_device(const Options& options) {
 }
 
 }  // namespace
+
+CLI::Validator at_least_one(std::int64_t most) {
+  CLI::Validator check = CLI::Range(std::int64_t{1}, most);
+  return check.description("");
+}
 
 std::vector<std::string> rewrite_parallel_flags(std::vector<std::string> arguments) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> names{
@@ -116,6 +113,7 @@ void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) 
                                               ? "Fixes the random numbers (and dummy weights) [0]"
                                               : "Fixes dummy weights [0]")
       ->type_name("N")
+      ->check(CLI::Validator(CLI::NonNegativeNumber).description(""))
       ->group(group);
 }
 
@@ -203,6 +201,11 @@ std::string Arguments::footer() const {
 std::string Arguments::help() const {
   std::string text = app_.help();
   for (std::size_t at; (at = text.find("\n\n\n")) != text.npos;) text.erase(at, 1);
+  text.erase(text.find_last_not_of('\n') + 2);
+  const std::size_t usage = text.find("Usage: ");
+  if (!usage_.empty() && usage != text.npos) {
+    text.replace(usage, text.find('\n', usage) - usage, "Usage: " + usage_);
+  }
   return text + footer();
 }
 

@@ -28,6 +28,8 @@ class Arguments {
   void add_machine(Options& options);
   /// --max-new-tokens, --temperature, ...
   void add_sampling(SamplingParams& sampling);
+  /// In place of "trireme VERB [OPTIONS]".
+  void set_usage(std::string usage) { usage_ = std::move(usage); }
   /// Lines for the help's list of exit codes besides the usual ones.
   void add_exit_code(int code, const std::string& meaning);
 
@@ -44,9 +46,16 @@ class Arguments {
   std::string verb_;
   CLI::App app_;
   std::vector<std::string> examples_;
+  std::string usage_;
   std::vector<std::pair<int, std::string>> exit_codes_;
   const Options* options_ = nullptr;  ///< whose device is to be checked
 };
+
+/// More ranks than anybody has: what goes beyond is a slip.
+inline constexpr int most_ranks = 4096;
+
+/// Checks for a number from 1 to `most`; the help does not mention it.
+CLI::Validator at_least_one(std::int64_t most);
 
 /// -dp, -tp, -pp (also -dp2 and -dp=2) in their long spelling; what follows "--" stays.
 std::vector<std::string> rewrite_parallel_flags(std::vector<std::string> arguments);

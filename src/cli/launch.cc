@@ -32,16 +32,15 @@ int launch_main(int argc, char** argv) {
   Arguments flags(
       "launch",
       "Starts ranks of a program that is written on the library (include/trireme/), on this host.\n"
-      "When one fails the others are ended; its exit code becomes this one's.\n\n"
-      "Usage: trireme launch -n N [--prefix] -- PROGRAM ARGUMENTS",
+      "When one fails the others are ended; its exit code becomes this one's.",
       {"trireme launch -n 4 -- ./my_program --tensor-parallel 4",
        "trireme launch -n 2 --prefix -- python3 my_script.py"});
+  flags.set_usage("trireme launch -n N [--prefix] -- PROGRAM [ARGUMENTS]");
   CLI::App& app = flags.app();
-  constexpr int most_ranks = 4096;
   app.add_option("-n,--ranks", spec.group_size, "How many")
       ->type_name("N")
       ->required()
-      ->check(CLI::Range(1, most_ranks));
+      ->check(at_least_one(most_ranks));
   app.add_flag("--prefix", spec.prefix_output, "Begin each line of a rank's output with [rank R]");
   flags.add_exit_code(5, "stopped: a rank died or hung");
   std::vector<char*> pointers;

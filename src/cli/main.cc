@@ -106,11 +106,16 @@ void print_failure(const std::string& message, bool same_everywhere) {
   }
 }
 
+/// Ranks of the embedded launcher need not all say which of them died.
+bool told_by_launcher(const Error& error) {
+  return error.kind() == ErrorKind::peer_lost && rank_place().transport == "shm";
+}
+
 int guarded(std::vector<std::string> arguments) {
   try {
     return dispatch(std::move(arguments));
   } catch (const Error& error) {
-    print_failure(error.what(), error.kind() == ErrorKind::usage);
+    if (!told_by_launcher(error)) print_failure(error.what(), error.kind() == ErrorKind::usage);
     return exit_code(error.kind());
   } catch (const OutputClosed&) {
     return 1;

@@ -35,7 +35,7 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
   app.add_option("--ranks-per-host", flags.settings.ranks_per_host,
                  "For a run over several hosts [all ranks on one]")
       ->type_name("N")
-      ->check(CLI::Range(1, 4096));
+      ->check(at_least_one(most_ranks));
   const auto add = [&](const char* name, const char* help, auto take) {
     const std::string flag = name;
     app.add_option_function<std::string>(

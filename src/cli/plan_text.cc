@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "cli/sizes.h"
@@ -111,23 +112,63 @@ std::string heading(const PlanReport& report, const Terminal& terminal) {
           : "");
 }
 
+using Row = std::vector<std::string>;
+constexpr std::size_t place_columns = 9;  // of which the numbers are left-aligned
+
+Row place_cells(const RankShare& rank) {
+  const bool layers = rank.layers.size() > 0;
+  const auto of_layers = [&](PlanRange range) { return layers ? span_text(range) : "-"; };
+  return {fmt::format("{}", rank.rank),
+          fmt::format("{}", rank.replica),
+          fmt::format("{}", rank.stage),
+          fmt::format("{}", rank.tensor_rank),
+          blocks_text(rank),
+          of_layers(rank.heads),
+          of_layers(rank.kv_heads),
+          of_layers(rank.mlp),
+          rank.embedding || rank.head ? span_text(rank.vocab) : "-"};
+}
+
+Row byte_cells(const RankShare& rank) {
+  return {format_bytes(rank.weight_bytes), format_bytes(rank.kv_cache_bytes),
+          format_bytes(rank.activation_bytes), format_bytes(rank.total())};
+}
+
+/// The ranks worth listing: replicas are alike, so of many only the first is shown.
+std::span<const RankShare> listed(const PlanReport& report) {
+  constexpr std::size_t most_listed = 16;
+  const std::size_t replica =
+      report.ranks.size() / static_cast<std::size_t>(report.data_parallel_size);
+  const std::span<const RankShare> all(report.ranks);
+  return all.size() <= most_listed ? all : all.first(replica);
+}
+
+/// Who holds what in how many bytes: in one table, or in two where the terminal is narrow.
 std::string rank_table(const PlanReport& report, const Terminal& terminal) {
-  std::vector<std::vector<std::string>> rows{{"rank", "replica", "stage", "shard", "layers",
-                                              "heads", "KV heads", "MLP columns", "vocabulary",
-                                              "weights", "KV cache", "activations", "total"}};
-  for (const RankShare& rank : report.ranks) {
-    const bool table_here = rank.embedding || rank.head;
-    rows.push_back({fmt::format("{}", rank.rank), fmt::format("{}", rank.replica),
-                    fmt::format("{}", rank.stage), fmt::format("{}", rank.tensor_rank),
-                    blocks_text(rank), rank.layers.size() > 0 ? span_text(rank.heads) : "-",
-                    rank.layers.size() > 0 ? span_text(rank.kv_heads) : "-",
-                    rank.layers.size() > 0 ? span_text(rank.mlp) : "-",
-                    table_here ? span_text(rank.vocab) : "-", format_bytes(rank.weight_bytes),
-                    format_bytes(rank.kv_cache_bytes), format_bytes(rank.activation_bytes),
-                    format_bytes(rank.total())});
+  const Row places{"rank",  "dp",       "pp",          "tp",        "layers",
+                   "heads", "KV heads", "MLP columns", "vocabulary"};
+  const Row bytes{"weights", "KV cache", "activations", "total"};
+  std::vector<Row> wide{places}, left{places}, right{{"rank"}};
+  wide[0].insert(wide[0].end(), bytes.begin(), bytes.end());
+  right[0].insert(right[0].end(), bytes.begin(), bytes.end());
+  for (const RankShare& rank : listed(report)) {
+    const Row cells = byte_cells(rank);
+    left.push_back(place_cells(rank));
+    right.push_back({fmt::format("{}", rank.rank)});
+    wide.push_back(left.back());
+    wide.back().insert(wide.back().end(), cells.begin(), cells.end());
+    right.back().insert(right.back().end(), cells.begin(), cells.end());
   }
-  constexpr std::size_t left_columns = 9;
-  return table(rows, left_columns, terminal);
+  const Terminal plain{.width = terminal.width};
+  const std::string one = table(wide, place_columns, plain);
+  const bool fits = one.find('\n') <= static_cast<std::size_t>(terminal.width);
+  std::string text = fits ? table(wide, place_columns, terminal)
+                          : table(left, place_columns, terminal) + "\n" + table(right, 1, terminal);
+  if (listed(report).size() < report.ranks.size()) {
+    const int more = report.data_parallel_size - 1;
+    text += fmt::format("and {} more replica{} like this one\n", more, more == 1 ? "" : "s");
+  }
+  return text;
 }
 
 std::string bars(const PlanReport& report, const Terminal& terminal) {
@@ -136,7 +177,7 @@ std::string bars(const PlanReport& report, const Terminal& terminal) {
   constexpr std::int64_t label = 22;  // "rank 123  " and " 123.4 GiB"
   const std::int64_t width = std::max<std::int64_t>(10, terminal.width - label);
   std::string text;
-  for (const RankShare& rank : report.ranks) {
+  for (const RankShare& rank : listed(report)) {
     text += fmt::format("rank {:<4} {} {}\n", rank.rank, bar(rank, most, width, terminal),
                         format_bytes(rank.total()));
   }
@@ -176,9 +217,9 @@ std::string memory_text(const PlanReport& report) {
       report.data_parallel_size > 1 ? " (replicas share one copy of the weights)" : "");
   if (report.decode_tokens_per_second > 0) {
     text += fmt::format(
-        "Speed      at most about {:.3g} tokens/s for one sequence (a rough bound: weights read at "
+        "Speed      at most about {} tokens/s for one sequence (a rough bound: weights read at "
         "{}/s and nothing else)\n",
-        report.decode_tokens_per_second,
+        format_count(report.decode_tokens_per_second),
         format_bytes(static_cast<std::int64_t>(report.memory_bandwidth)));
   }
   return text;
@@ -266,9 +307,13 @@ std::string plan_json(const PlanReport& report) {
 }
 
 std::string shortage_text(const PlanReport& report) {
-  std::string text = "this plan does not fit in memory: " + report.shortage;
+  std::string text = "this plan does not fit: " + report.shortage;
+  if (report.host_bytes > report.available_bytes) {
+    text = fmt::format("this plan does not fit in memory: a host needs {} and has {} available",
+                       format_bytes(report.host_bytes), format_bytes(report.available_bytes));
+  }
   if (report.suggestions.empty()) {
-    return text + "; no plan near it does: use a smaller model or a machine with more memory";
+    return text + "; no plan near it fits either: use a smaller model or a larger machine";
   }
   text += ". What would fit:";
   for (const PlanSuggestion& s : report.suggestions) {

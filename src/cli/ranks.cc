@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cli/output.h"
+#include "cli/arguments.h"
 #include "cli/plan_text.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
@@ -101,20 +101,21 @@ std::vector<Descriptor> add_weights(LaunchSpec& spec) {
   return memories;
 }
 
-/// What happened to a group, unless its rank has said so itself.
-void report(const LaunchEvent& event) {
-  const bool spoke_itself = event.signal == 0;
-  if (!spoke_itself && !event.text.empty()) print_error(event.text);
+/// The exit code of a group that has ended. A rank that exited by itself has said why; of one that
+/// was killed only the launcher can tell.
+int outcome(const LaunchEvent& event) {
+  if (event.signal == 0) return event.exit_code;
+  print_error(event.text);
+  return exit_code(ErrorKind::peer_lost);
 }
 
 int wait_for(Launcher& launcher) {
-  int exit_code = 0;
+  int result = 0;
   int stops_seen = 0;
   while (launcher.any_running()) {
     for (const LaunchEvent& event : launcher.poll(std::chrono::milliseconds(100))) {
       if (event.kind != LaunchEvent::Kind::group_finished) continue;
-      exit_code = event.exit_code;
-      if (stops_seen == 0 && event.exit_code != 0) report(event);
+      if (stops_seen == 0) result = outcome(event);
     }
     const int stops = stop_requests();
     if (stops == stops_seen) continue;
@@ -123,7 +124,7 @@ int wait_for(Launcher& launcher) {
     if (stops == 1) launcher.stop(stop_signal(), time_to_stop, !stop_came_from_terminal());
     stops_seen = stops;
   }
-  return stops_seen > 0 ? 128 + stop_signal() : exit_code;
+  return stops_seen > 0 ? 128 + stop_signal() : result;
 }
 
 }  // namespace
@@ -131,12 +132,11 @@ int wait_for(Launcher& launcher) {
 bool needs_ranks(const Options& options) {
   const std::int64_t world = std::int64_t{options.data_parallel_size} *
                              options.tensor_parallel_size * options.pipeline_parallel_size;
-  constexpr std::int64_t most = 4096;
-  if (world > most) {
+  if (world > most_ranks) {
     throw Error(ErrorKind::usage,
                 fmt::format("-dp {} -tp {} -pp {} makes {} ranks; at most {} are supported",
                             options.data_parallel_size, options.tensor_parallel_size,
-                            options.pipeline_parallel_size, world, most));
+                            options.pipeline_parallel_size, world, most_ranks));
   }
   return world > 1 && !rank_place().started;
 }

@@ -4,11 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace trireme {
@@ -104,39 +102,6 @@ HostCores host_cores() {
           static_cast<double>(number_in(folder + "/cpu.cfs_period_us", 0)));
   }
   return cores;
-}
-
-double measure_read_bandwidth(int threads) {
-  // Beyond most last-level caches, and still quick to fill.
-  constexpr std::size_t bytes = std::size_t{192} << 20;
-  const auto parts = static_cast<std::size_t>(std::max(1, threads));
-  const std::size_t count = bytes / sizeof(std::uint64_t) / parts;
-  std::vector<std::uint64_t> sums(parts * 8);  // a cache line each
-  const auto run = [&](auto body) {
-    std::vector<std::thread> workers;
-    for (std::size_t t = 0; t < parts; ++t) workers.emplace_back(body, t);
-    for (std::thread& worker : workers) worker.join();
-  };
-  std::vector<std::vector<std::uint64_t>> memory(parts);
-  run([&](std::size_t t) { memory[t].assign(count, t + 1); });
-  double best = 0;
-  for (int round = 0; round < 3; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    run([&](std::size_t t) {
-      const std::uint64_t* const data = memory[t].data();
-      std::uint64_t lanes[8] = {};  // independent sums: the additions must not be the limit
-      for (std::size_t i = 0; i + 8 <= count; i += 8) {
-        for (std::size_t lane = 0; lane < 8; ++lane) lanes[lane] += data[i + lane];
-      }
-      for (const std::uint64_t lane : lanes) sums[t * 8] += lane;
-    });
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    const auto read = static_cast<double>(count * parts * sizeof(std::uint64_t));
-    best = std::max(best, read / taken.count());
-  }
-  volatile std::uint64_t keep = 0;  // the sums must be computed
-  for (const std::uint64_t sum : sums) keep = keep + sum;
-  return best;
 }
 
 }  // namespace trireme

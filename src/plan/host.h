@@ -1,4 +1,4 @@
-// What this host gives a run: memory (within the container's limit) and memory bandwidth.
+// What this host gives a run: memory and cores, within the container's limits.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,5 @@ struct HostCores {
   double quota = 0;  ///< of the control group, in cores; 0: none
 };
 HostCores host_cores();
-
-/// Bytes per second that `threads` threads read from memory together. Takes a tenth of a second and
-/// 192 MB.
-double measure_read_bandwidth(int threads);
 
 }  // namespace trireme

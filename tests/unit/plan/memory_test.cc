@@ -1,0 +1,71 @@
+// What the plan says against what the runtime would allocate.
+#include "plan/memory.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/registry.h"
+#include "layers/parameter_store.h"
+#include "models.h"
+#include "plan/stages.h"
+
+namespace trireme {
+namespace {
+
+/// The arena that a rank's blocks ask for.
+std::int64_t arena_bytes(const Model& model, const Backend& backend, const TensorShard& shard,
+                         Range blocks) {
+  ParameterStore store(backend);
+  std::vector<std::unique_ptr<Block>> built;
+  for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
+    const BlockSpec& block = model.spec().blocks[static_cast<std::size_t>(i)];
+    built.push_back(model.build({model.spec(), block, shard, store}, i, 0));
+  }
+  return static_cast<std::int64_t>(store.bytes());
+}
+
+/// Entries start on pages, and small ones are stacked before that: what the plan cannot know, and
+/// what matters to tiny models only.
+double page_rounding(const ModelSpec& model, Range blocks) {
+  constexpr double page = 4096;
+  double bytes = 0;
+  for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
+    bytes +=
+        page * static_cast<double>(model.blocks[static_cast<std::size_t>(i)].parameters.size());
+  }
+  return bytes;
+}
+
+/// Every rank of every plan up to four shards and three stages.
+void check_model(const std::string& name, DType dtype) {
+  const auto model = golden_model(name, dtype);
+  const ModelSpec& spec = model->spec();
+  model->prepare(spec.max_positions);
+  const auto backend = make_backend("reference");
+  for (int tp = 1; tp <= std::min<std::int64_t>(4, spec.max_tensor_parallel()); ++tp) {
+    for (int pp = 1; pp <= 3; ++pp) {
+      for (const Range& blocks : partition_stages(spec, pp)) {
+        for (int rank = 0; rank < tp; ++rank) {
+          const TensorShard shard = tensor_shard(spec, tp, rank);
+          const std::int64_t arena = arena_bytes(*model, *backend, shard, blocks);
+          const std::int64_t planned = weight_bytes(spec, shard, blocks);
+          const double slack = static_cast<double>(arena) / 100 + page_rounding(spec, blocks);
+          EXPECT_NEAR(static_cast<double>(planned), static_cast<double>(arena), slack)
+              << name << " " << name_of(dtype) << " -tp " << tp << " -pp " << pp << " shard "
+              << rank << " blocks " << blocks.begin << "-" << blocks.end;
+        }
+      }
+    }
+  }
+}
+
+class PlannedWeights : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(PlannedWeights, AreWhatTheArenaTakes) {
+  for (const DType dtype : {DType::f32, DType::bf16}) check_model(GetParam(), dtype);
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, PlannedWeights, ::testing::ValuesIn(golden_names()),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace trireme
