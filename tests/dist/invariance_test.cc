@@ -119,6 +119,9 @@ void PrintTo(const Setting& setting, std::ostream* out) {
 
 class Invariance : public ::testing::TestWithParam<Setting> {
  protected:
+  /// Room for two or three of the longest sequences, so that others are preempted.
+  static std::string small_cache() { return GetParam().dtype == "float32" ? "800K" : "400K"; }
+
   void expect_same(const Workbench& bench, const std::vector<Words>& plans,
                    const std::map<std::string, std::string>& env = {}) const {
     const std::string expected = bench.output({"--threads", "1"}, GetParam().dtype, env);
@@ -154,8 +157,8 @@ TEST_P(Invariance, ThreadsBatchesChunksAndPreemption) {
                       {"--max-num-batched-tokens", "33", "--threads", "2"},
                       {"--max-num-batched-tokens", "1000"},
                       // So few blocks that sequences must be preempted and computed again.
-                      {"--kv-cache-memory", "800K"},
-                      {"--kv-cache-memory", "800K", "-tp", "2", "-pp", "2"}});
+                      {"--kv-cache-memory", small_cache()},
+                      {"--kv-cache-memory", small_cache(), "-tp", "2", "-pp", "2"}});
 }
 
 TEST_P(Invariance, EveryInstructionSet) {
@@ -163,9 +166,13 @@ TEST_P(Invariance, EveryInstructionSet) {
   std::string first;
   for (const std::string& isa : available_backends()) {
     const std::map<std::string, std::string> env{{"TRIREME_ISA", isa}};
-    expect_same(bench, {{"-tp", "3", "--threads", "2"}, {"-dp", "2", "-pp", "2"}}, env);
+    const std::string output = bench.output({"--threads", "1"}, GetParam().dtype, env);
+    std::vector<Words> plans{{"-tp", "3", "--threads", "2"}};
+    if (isa != "reference") plans.push_back({"-dp", "2", "-pp", "2"});  // it is slow
+    for (const Words& plan : plans) {
+      EXPECT_TRUE(bench.output(plan, GetParam().dtype, env) == output) << isa << " " << plan[0];
+    }
     if (isa == "amx") continue;  // its own order of additions
-    const std::string output = bench.output({}, GetParam().dtype, env);
     if (first.empty()) first = output;
     EXPECT_TRUE(output == first) << isa << " must give the reference's bits";
   }
@@ -218,7 +225,7 @@ TEST_P(Invariance, CountersProveThatWeightsWorkAndRowsAreSplit) {
     ASSERT_EQ(held.size(), static_cast<std::size_t>(std::stoi(plan[1]))) << stats;
     // A rank holds its share, and what cannot be cut (norms, a shared K/V head, padding).
     for (const std::int64_t bytes : held) EXPECT_LT(bytes, weights * 7 / 10) << plan[0] << stats;
-    EXPECT_LT(sum(held), weights * 3 / 2) << plan[0];
+    EXPECT_LT(sum(held), weights * 17 / 10) << plan[0];
     const std::vector<std::int64_t> done = numbers(stats, "multiply_adds");
     for (const std::int64_t part : done) EXPECT_GT(part, 0) << plan[0] << stats;
     EXPECT_LT(*std::max_element(done.begin(), done.end()), work * 7 / 10) << plan[0] << stats;
@@ -229,7 +236,8 @@ TEST_P(Invariance, CountersProveThatWeightsWorkAndRowsAreSplit) {
   EXPECT_GT(std::min(rows[0], rows[1]), 0) << "both replicas worked: " << both;
   EXPECT_EQ(sum(rows), tokens);
   EXPECT_NE(both.find("\"shared_weights\": true"), std::string::npos) << both;
-  EXPECT_GT(sum(numbers(bench.batch_stats({"--kv-cache-memory", "800K"}, GetParam().dtype),
+  EXPECT_GT(sum(numbers(bench.batch_stats({"--kv-cache-memory", small_cache()},
+                                          GetParam().dtype),
                         "preemptions")),
             0)
       << "the small cache of the other tests forces preemption";
