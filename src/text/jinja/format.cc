@@ -55,7 +55,8 @@ class PrintfFormatter {
 
  private:
   bool is_mapping() const {
-    return values_.is_dict() || values_.is_list() || values_.is_undefined();
+    return values_.is_dict() || values_.is_list() || values_.is_undefined() ||
+           (values_.is_object() && values_.object().is_sequence());
   }
 
   char here() const {
