@@ -167,17 +167,33 @@ class PartsReader {
   std::size_t logits_ = 0;
 };
 
-void take_row(PartsReader& parts, const StepPlan& plan, const WantedRow& w, StepResult& result) {
-  const StepSequence& sequence = plan.sequences[w.sequence];
+/// A row whose next token is drawn from all its logits.
+struct Draw {
+  std::size_t sequence = 0;
+  std::vector<float> logits;
+};
+
+void take_row(PartsReader& parts, const StepPlan& plan, const WantedRow& w, StepResult& result,
+              std::vector<Draw>& draws) {
   SequenceOutput& output = result[w.sequence];
   if (w.wants_top()) output.token = parts.next_top();
   if (w.target >= 0) output.logprobs.push_back(parts.next_logprob(w.target));
   if (!w.all_logits) return;
   std::vector<float> logits = parts.next_logits();
-  if (sequence.logits) {
+  if (plan.sequences[w.sequence].logits) {
     output.logits.insert(output.logits.end(), logits.begin(), logits.end());
   }
-  if (w.sample) output.token = choose(logits, sequence.sampler, sequence.penalized);
+  if (w.sample) draws.push_back({w.sequence, std::move(logits)});
+}
+
+/// Rows are drawn apart from each other, so threads may share them out.
+void draw_tokens(ThreadPool& threads, const StepPlan& plan, std::vector<Draw>& draws,
+                 StepResult& result) {
+  threads.parallel_for(static_cast<std::int64_t>(draws.size()), [&](std::int64_t i) {
+    Draw& draw = draws[static_cast<std::size_t>(i)];
+    const StepSequence& sequence = plan.sequences[draw.sequence];
+    result[draw.sequence].token = choose(draw.logits, sequence.sampler, sequence.penalized);
+  });
 }
 
 }  // namespace
@@ -193,7 +209,9 @@ std::optional<StepResult> read_outputs(const LogitsReader& reader, const StepPla
     const std::vector<Message> messages = reader.forward.tensor_group.gather(0, part);
     if (reader.shard.rank != 0) continue;
     PartsReader parts(reader, messages);
-    for (const WantedRow& w : some) take_row(parts, plan, w, result);
+    std::vector<Draw> draws;
+    for (const WantedRow& w : some) take_row(parts, plan, w, result, draws);
+    draw_tokens(reader.forward.threads, plan, draws, result);
   }
   if (reader.shard.rank != 0) return std::nullopt;
   return result;
