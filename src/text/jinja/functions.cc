@@ -23,6 +23,7 @@ Value range(Runtime&, Arguments& given) {
 }
 
 void add_pairs(Runtime& runtime, const Value& source, Dict& dict) {
+  if (source.is_undefined()) fault("{}", source.why_undefined());
   if (source.is_dict()) {
     for (const auto& [key, value] : source.dict().entries()) dict.set(key, value);
     return runtime.charge(source.dict().size());
@@ -82,11 +83,12 @@ std::string format_time(std::int64_t seconds, const std::string& format) {
     if (letter == 'f') {
       out += "000000";                            // the run's time is whole seconds
     } else if (letter != 'z' && letter != 'Z') {  // a time without a zone has neither
-      if (std::string_view("aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyY%").find(letter) ==
-          std::string_view::npos) {
-        fault("unknown directive in the time format '{}'", format);
+      if (letter != '\0') directive.push_back(letter);
+      constexpr std::string_view known = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyY%";
+      if (known.find(letter) == std::string_view::npos) {
+        out += directive;  // as the C library does
+        continue;
       }
-      directive.push_back(letter);
       char buffer[128];
       out.append(buffer, std::strftime(buffer, sizeof buffer, directive.c_str(), &parts));
     }

@@ -11,8 +11,8 @@ namespace trireme::jinja {
 
 std::vector<std::pair<std::string, Value>> global_functions();
 
-/// datetime.strftime for `seconds` since the epoch in UTC, in the C locale. Throws Fault for what
-/// the C library does not know either.
+/// datetime.strftime for `seconds` since the epoch in UTC, in the C locale; unknown directives stay
+/// as they are. Throws Fault for a time beyond the calendar.
 std::string format_time(std::int64_t seconds, const std::string& format);
 
 }  // namespace trireme::jinja
