@@ -20,6 +20,11 @@ if(TRIREME_SANITIZE)
   target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})
 endif()
 
+if(TRIREME_FUZZ)
+  # The libraries too, or the fuzzers would be blind to what they reach.
+  target_compile_options(trireme_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # trireme_library(core SOURCES a.cc b.cc LINKS other folders or system libraries)
 # One static library per folder of src/, so that the link lines are the dependency diagram.
 function(trireme_library name)
