@@ -35,7 +35,10 @@ struct RankShare {
   std::int64_t weight_bytes = 0;
   std::int64_t kv_cache_bytes = 0;
   std::int64_t activation_bytes = 0;
-  std::int64_t total() const { return weight_bytes + kv_cache_bytes + activation_bytes; }
+  std::int64_t program_bytes = 0;  ///< code, tokenizer, stacks, messages: about the same everywhere
+  std::int64_t total() const {
+    return weight_bytes + kv_cache_bytes + activation_bytes + program_bytes;
+  }
 };
 
 /// Fixed boundaries at which a dimension may be cut among tensor-parallel ranks: at multiples of

@@ -254,6 +254,13 @@ void look_at_versions(Examination& report) {
   report.add(
       "fmt", Status::note,
       fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));
+  report.add("nlohmann-json", Status::note,
+             fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+                         NLOHMANN_JSON_VERSION_PATCH));
+  report.add("PCRE2", Status::note, fmt::format("{}.{}", PCRE2_MAJOR, PCRE2_MINOR));
+  report.add("utf8proc", Status::note,
+             fmt::format("{}.{}.{}", UTF8PROC_VERSION_MAJOR, UTF8PROC_VERSION_MINOR,
+                         UTF8PROC_VERSION_PATCH));
 }
 
 }  // namespace

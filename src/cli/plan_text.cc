@@ -27,6 +27,7 @@ constexpr std::array parts{
     Part{"weights", Colour::blue, "\u2588", '#', &RankShare::weight_bytes},
     Part{"KV cache", Colour::green, "\u2593", '=', &RankShare::kv_cache_bytes},
     Part{"activations", Colour::yellow, "\u2591", '.', &RankShare::activation_bytes},
+    Part{"program", Colour::dim, "\u2592", ':', &RankShare::program_bytes},
 };
 
 std::string repeated(std::string_view text, std::int64_t times) {
@@ -131,7 +132,8 @@ Row place_cells(const RankShare& rank) {
 
 Row byte_cells(const RankShare& rank) {
   return {format_bytes(rank.weight_bytes), format_bytes(rank.kv_cache_bytes),
-          format_bytes(rank.activation_bytes), format_bytes(rank.total())};
+          format_bytes(rank.activation_bytes), format_bytes(rank.program_bytes),
+          format_bytes(rank.total())};
 }
 
 /// The ranks worth listing: replicas are alike, so of many only the first is shown.
@@ -147,7 +149,7 @@ std::span<const RankShare> listed(const PlanReport& report) {
 std::string rank_table(const PlanReport& report, const Terminal& terminal) {
   const Row places{"rank",  "dp",       "pp",          "tp",        "layers",
                    "heads", "KV heads", "MLP columns", "vocabulary"};
-  const Row bytes{"weights", "KV cache", "activations", "total"};
+  const Row bytes{"weights", "KV cache", "activations", "program", "total"};
   std::vector<Row> wide{places}, left{places}, right{{"rank"}};
   wide[0].insert(wide[0].end(), bytes.begin(), bytes.end());
   right[0].insert(right[0].end(), bytes.begin(), bytes.end());
@@ -245,6 +247,7 @@ Json rank_json(const RankShare& rank) {
           {"weight_bytes", rank.weight_bytes},
           {"kv_cache_bytes", rank.kv_cache_bytes},
           {"activation_bytes", rank.activation_bytes},
+          {"program_bytes", rank.program_bytes},
           {"total_bytes", rank.total()}};
 }
 

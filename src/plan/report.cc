@@ -45,6 +45,7 @@ RankShare share_of(const ModelSpec& model, const PlanRequest& request, int rank,
   share.weight_bytes = weight_bytes(model, shard, blocks);
   share.activation_bytes = workspace_floats(model, shard, blocks, request.limits) *
                            static_cast<std::int64_t>(sizeof(float));
+  share.program_bytes = program_bytes;
   share.kv_cache_bytes = kv_bytes_per_block(model, shard, blocks);  // of one block, so far
   return share;
 }
@@ -55,8 +56,8 @@ std::int64_t fullest_host(const std::vector<RankShare>& ranks, int per_host) {
   std::map<int, std::set<std::pair<int, int>>> held;
   for (const RankShare& rank : ranks) {
     const int host = rank.rank / per_host;
-    bytes[host] += rank.kv_cache_bytes + rank.activation_bytes + process_bytes;
-    if (held[host].insert({rank.stage, rank.tensor_rank}).second) bytes[host] += rank.weight_bytes;
+    bytes[host] += rank.total();
+    if (!held[host].insert({rank.stage, rank.tensor_rank}).second) bytes[host] -= rank.weight_bytes;
   }
   std::int64_t most = 0;
   for (const auto& [host, sum] : bytes) most = std::max(most, sum);

@@ -23,8 +23,9 @@ struct PlanRequest {
   int per_host() const { return ranks_per_host > 0 ? std::min(ranks_per_host, world()) : world(); }
 };
 
-/// What a rank takes besides weights, cache and activations: code, tokenizer, stacks, messages.
-inline constexpr std::int64_t process_bytes = std::int64_t{24} << 20;
+/// RankShare::program_bytes, as measured (proportional set size less the rest) with models of 100
+/// to 700 MB.
+inline constexpr std::int64_t program_bytes = std::int64_t{10} << 20;
 
 /// Fills in ranks, memory and fits (not the suggestions). Throws Error(usage) for impossible sizes.
 PlanReport lay_out(const ModelSpec& model, const PlanRequest& request);

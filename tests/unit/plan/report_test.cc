@@ -93,7 +93,7 @@ TEST(PlanReport, WhatDoesNotFitComesWithFlagsThatDo) {
   const auto model = golden_model("wide_llama", DType::f32);
   PlanRequest request = request_for(model->spec(), 4000 * mebi);
   const std::int64_t bare = lay_out(model->spec(), request).ranks[0].weight_bytes;
-  request.available_bytes = bare + 2 * process_bytes;
+  request.available_bytes = bare + 2 * program_bytes;
   request.kv_cache_bytes = 300 * mebi;
   request.limits.max_sequences = 100000;
   const PlanReport report = lay_out(model->spec(), request);
@@ -112,7 +112,7 @@ TEST(PlanReport, AModelBeyondTheHostWantsMoreHosts) {
   PlanRequest request = request_for(model->spec(), 0);
   request.available_bytes = 4000 * mebi;
   const std::int64_t weights = lay_out(model->spec(), request).ranks[0].weight_bytes;
-  request.available_bytes = weights * 3 / 4 + process_bytes;
+  request.available_bytes = weights * 3 / 4 + program_bytes;
   ASSERT_FALSE(lay_out(model->spec(), request).fits);
   std::string all;
   for (const auto& s : suggest_plans(model->spec(), request)) all += s.flags + " ";
