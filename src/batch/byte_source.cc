@@ -1,6 +1,7 @@
 #include "batch/byte_source.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,11 @@ class FileSource : public ByteSource {
         fail(ErrorKind::resource, "{}: cannot read: {}", name_, std::strerror(errno));
       }
     }
+  }
+
+  bool ready() const override {
+    pollfd entry{fd_, POLLIN, 0};
+    return poll(&entry, 1, 0) != 0;
   }
 
   const std::string& name() const override { return name_; }

@@ -22,7 +22,10 @@ struct BatchJob {
   bool restart = false;
   bool overwrite = false;
   bool stats = false;    ///< every rank prints what it held and did on standard error
-  std::int64_t now = 0;  ///< seconds since the epoch: what strftime_now says in this run
+  std::int64_t now = 0;  ///< seconds since the epoch: what strftime_now says, unless the job resumes
+  /// Asked several times a second from when the ranks have been started (this process's own model:
+  /// loaded); true ends the job so that it can be resumed, with exit code 5. May be empty.
+  std::function<bool()> should_stop;
 };
 
 /// What a job reports while it runs, for a progress line.
@@ -55,6 +58,8 @@ BatchOutcome run_batch_in_ranks(const BatchJob& job, const OnBatchProgress& on_p
 BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& arguments,
                           const OnBatchProgress& on_progress, const OnBatchNotice& on_notice);
 
+/// What launch_batch tells its ranks: the job's start.
+inline constexpr const char* batch_start_variable = "TRIREME_BATCH_START";
 /// Whether launch_batch started this process.
 bool is_launched_batch_rank();
 /// In a rank that launch_batch started.

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "batch/hash.h"
 #include "core/error.h"
@@ -20,7 +22,7 @@ static_assert(std::endian::native == std::endian::little, "journals are little-e
 namespace {
 
 constexpr std::string_view file_magic = "TRIREMEJ";
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 constexpr std::uint32_t record_magic = 0x31574f52;  // "ROW1"
 constexpr std::uint32_t failed_flag = 1;
 constexpr std::uint32_t job_limit = 16u << 20;
@@ -33,9 +35,11 @@ struct FileHead {
   char magic[8];
   std::uint32_t version;
   std::uint32_t job_bytes;
-  std::uint32_t job_crc;
+  std::int64_t started;
+  std::uint32_t crc;  ///< of the field above and the description
+  std::uint32_t unused;
 };
-static_assert(sizeof(FileHead) == 20);
+static_assert(sizeof(FileHead) == 32);
 
 struct RecordHead {
   std::uint32_t magic;
@@ -50,6 +54,10 @@ static_assert(sizeof(RecordHead) == 32);
 template <typename T>
 std::string_view bytes_of(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof(T)};
+}
+
+std::uint32_t crc_of(std::int64_t started, std::string_view job) {
+  return crc32c(job, crc32c(bytes_of(started)));
 }
 
 std::uint32_t crc_of(const RecordHead& head, std::string_view line) {
@@ -118,30 +126,38 @@ bool same_file(int fd, const std::filesystem::path& path) {
 
 }  // namespace
 
-Journal::Journal(const std::filesystem::path& path, const std::string& job, bool restart)
+Journal::Journal(const std::filesystem::path& path, const std::string& job, std::int64_t now,
+                 bool restart)
     : path_(path) {
   TRIREME_ASSERT(job.size() <= job_limit);
   do {  // a run that just finished may have removed the file between our opening and locking it
     file_ = OutputFile(path, O_RDWR | O_CREAT);
     lock();
   } while (!same_file(file_.fd(), path));
-  if (restart || !load(job)) start(job);
+  if (restart || !load(job)) start(job, now);
 }
 
 void Journal::lock() const {
-  if (flock(file_.fd(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  // A run that was killed a moment ago may still be on its way out, with all its ranks.
+  constexpr int attempts = 20;
+  constexpr std::chrono::milliseconds pause{50};
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    if (flock(file_.fd(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    std::this_thread::sleep_for(pause);
+  }
   fail(ErrorKind::usage,
        "{}: another run is writing this output; wait for it, stop it, or choose another -o",
        file_.name());
 }
 
-void Journal::start(const std::string& job) {
+void Journal::start(const std::string& job, std::int64_t now) {
   file_.truncate(0);
-  FileHead head{{}, version, static_cast<std::uint32_t>(job.size()), crc32c(job)};
+  FileHead head{{}, version, static_cast<std::uint32_t>(job.size()), now, crc_of(now, job), 0};
   file_magic.copy(head.magic, sizeof(head.magic));
   file_.write_at(0, std::string(bytes_of(head)) + job, "free some space or choose another place");
   file_.sync_data();
   sync_directory_of(path_);
+  started_ = now;
   end_ = sizeof(FileHead) + job.size();
 }
 
@@ -162,13 +178,14 @@ bool Journal::load(const std::string& job) {
                head.version == version && head.job_bytes <= job_limit;
   std::string stored(sound ? head.job_bytes : 0, '\0');
   if (!scanner.read(stored.data(), stored.size())) return false;
-  sound = sound && crc32c(stored) == head.job_crc;
+  sound = sound && crc_of(head.started, stored) == head.crc;
   if (!sound) {
     fail(ErrorKind::input,
          "{}: not a journal of this version of Trireme, or damaged; begin anew with --restart",
          file_.name());
   }
   check_job(stored, job);
+  started_ = head.started;
   end_ = sizeof(FileHead) + stored.size();
   const std::uint64_t file_size = file_.size();
   std::string line;

@@ -1,9 +1,10 @@
 // The append-only record of finished rows, beside the output until that is complete. It survives
 // kill -9 at any point: a torn record at the end is dropped when the journal is opened again.
 //
-// Layout, little-endian: "TRIREMEJ", u32 version, u32 length and u32 CRC-32C of the job's
-// description, the description; then records {u32 magic, u32 CRC-32C of the rest, u64 row, u64 hash
-// of the input row, u32 flags, u32 length, the output line}.
+// Layout, little-endian: "TRIREMEJ", u32 version, u32 length of the job's description, i64 when the
+// job began, u32 CRC-32C of that time and the description, u32 0, the description; then records
+// {u32 magic, u32 CRC-32C of the rest, u64 row, u64 hash of the input row, u32 flags, u32 length,
+// the output line}.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +28,14 @@ class Journal {
 
   /// Opens the journal at `path` or makes one, and locks it. `job` describes everything that
   /// determines the output, a `key=value` a line. With `restart`, what is there is thrown away.
+  /// `now`, in seconds since the epoch, is kept as the time when a new job began.
   /// Throws Error(usage) when another process holds the lock or the journal is another job's,
   /// Error(input) when it is damaged.
-  Journal(const std::filesystem::path& path, const std::string& job, bool restart);
+  Journal(const std::filesystem::path& path, const std::string& job, std::int64_t now,
+          bool restart);
 
+  /// When the job began, in seconds since the epoch: in this run or an earlier one.
+  std::int64_t started() const { return started_; }
   std::uint64_t rows() const { return rows_; }
   std::uint64_t failed_rows() const { return failed_rows_; }
   /// One beyond the highest row in it.
@@ -52,7 +57,7 @@ class Journal {
 
  private:
   void lock() const;
-  void start(const std::string& job);
+  void start(const std::string& job, std::int64_t now);
   /// False when its maker was killed before the head was whole.
   bool load(const std::string& job);
   void check_job(std::string_view stored, std::string_view wanted) const;
@@ -60,6 +65,7 @@ class Journal {
 
   std::filesystem::path path_;
   OutputFile file_;
+  std::int64_t started_ = 0;
   std::uint64_t end_ = 0;               ///< of the last whole record
   std::vector<std::uint64_t> offsets_;  ///< of each row's record; 0: none. All that memory holds.
   std::uint64_t rows_ = 0;

@@ -24,8 +24,10 @@ constexpr auto sync_interval = std::chrono::seconds(1);
 /// Lines in order to something that cannot be taken back; those ahead of their turn wait in memory.
 class StreamOutput : public RowOutput {
  public:
-  explicit StreamOutput(OutputFile file) : file_(std::move(file)) {}
+  StreamOutput(OutputFile file, std::int64_t now) : file_(std::move(file)), started_(now) {}
 
+  std::int64_t started() const override { return started_; }
+  bool resumable() const override { return false; }
   std::uint64_t resumed_rows() const override { return 0; }
   bool has(const RawRow& row) const override {
     return row.index < next_ || waiting_.contains(row.index);
@@ -56,6 +58,7 @@ class StreamOutput : public RowOutput {
 
  private:
   OutputFile file_;
+  std::int64_t started_ = 0;
   std::map<std::uint64_t, std::string> waiting_;
   std::uint64_t waiting_bytes_ = 0;
   std::uint64_t next_ = 0;
@@ -66,10 +69,13 @@ class StreamOutput : public RowOutput {
 class Ledger : public RowOutput {
  public:
   Ledger(const fs::path& target, const OutputOptions& options)
-      : target_(target), journal_(journal_path(target.string()), options.job, options.restart) {
+      : target_(target),
+        journal_(journal_path(target.string()), options.job, options.now, options.restart) {
     resumed_rows_ = journal_.rows();
   }
 
+  std::int64_t started() const override { return journal_.started(); }
+  bool resumable() const override { return true; }
   std::uint64_t resumed_rows() const override { return resumed_rows_; }
 
   bool has(const RawRow& row) const override {
@@ -158,7 +164,8 @@ std::string journal_path(const std::string& output) { return output + ".trireme-
 
 std::unique_ptr<RowOutput> open_output(const OutputOptions& options) {
   if (options.path == "-") {
-    return std::make_unique<StreamOutput>(OutputFile(STDOUT_FILENO, "standard output"));
+    return std::make_unique<StreamOutput>(OutputFile(STDOUT_FILENO, "standard output"),
+                                          options.now);
   }
   std::error_code error;
   const auto status = fs::status(options.path, error);
@@ -166,7 +173,7 @@ std::unique_ptr<RowOutput> open_output(const OutputOptions& options) {
     fail(ErrorKind::usage, "-o {}: this is a directory; name a file in it", options.path);
   }
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    return std::make_unique<StreamOutput>(OutputFile(options.path, O_WRONLY));
+    return std::make_unique<StreamOutput>(OutputFile(options.path, O_WRONLY), options.now);
   }
   // Two names of one file must meet at one journal.
   const fs::path target = fs::weakly_canonical(options.path, error);

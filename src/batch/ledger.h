@@ -14,6 +14,10 @@ class RowOutput {
  public:
   virtual ~RowOutput() = default;
 
+  /// When the job began, in seconds since the epoch: in this run, or in the one that it resumes.
+  virtual std::int64_t started() const = 0;
+  /// Whether another run of the same job can go on where this one ends.
+  virtual bool resumable() const = 0;
   /// Rows that earlier runs of the job finished; `has` will be true for these.
   virtual std::uint64_t resumed_rows() const = 0;
   /// Whether the row is answered. Throws Error(usage) when an earlier run answered a row of this
@@ -38,6 +42,7 @@ struct OutputOptions {
   /// Everything that determines the output's bytes (model, template, sampling), a `key=value` a
   /// line. The input's bytes are checked row by row, not here.
   std::string job;
+  std::int64_t now = 0;    ///< seconds since the epoch: when a job that is new begins
   bool restart = false;    ///< throw away what an unfinished run left
   bool overwrite = false;  ///< replace a finished output, once the new one is complete
 };

@@ -163,6 +163,10 @@ bool RowReader::read_record(RawRow& row) {
   return true;
 }
 
+bool RowReader::ready() const {
+  return at_end_ || buffer_.find('\n', position_) != std::string::npos || source_->ready();
+}
+
 std::optional<RawRow> RowReader::next() {
   for (;;) {
     RawRow row;

@@ -32,6 +32,10 @@ class RowReader {
   /// The next row, or nothing at the end.
   std::optional<RawRow> next();
 
+  /// Whether next() has something at once, for an input that comes slowly (a pipe). A line that the
+  /// other side has begun, it is taken to finish soon.
+  bool ready() const;
+
   RowFormat format() const { return format_; }
   char delimiter() const { return delimiter_; }
   const std::vector<std::string>& csv_header() const { return header_; }

@@ -43,7 +43,7 @@ void BatchServer::turn() {
 }
 
 void BatchServer::read_rows() {
-  while (!input_ended_ && coordinator_.wants_rows()) {
+  while (!input_ended_ && coordinator_.wants_rows() && input_.ready()) {
     std::optional<RawRow> row = input_.next();
     if (!row) {
       input_ended_ = true;
@@ -54,11 +54,6 @@ void BatchServer::read_rows() {
       coordinator_.add_row(std::move(*row));
     }
   }
-}
-
-void BatchServer::finish() {
-  for (const Coordinator::WorkerId worker : workers_) send_(worker, encode(StopMessage{}));
-  output_.finish(coordinator_.total_rows());
 }
 
 }  // namespace trireme

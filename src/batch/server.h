@@ -29,8 +29,8 @@ class BatchServer {
   void turn();
 
   bool done() const { return coordinator_.done(); }
-  /// Tells the workers to stop and completes the output.
-  void finish();
+  /// Completes the output, when done. Telling the workers to stop is up to who owns the channels.
+  void finish() { output_.finish(coordinator_.total_rows()); }
 
   const Coordinator& coordinator() const { return coordinator_; }
 

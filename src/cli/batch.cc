@@ -4,15 +4,19 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <optional>
 
 #include "batch/job.h"
 #include "cli/arguments.h"
 #include "cli/progress.h"
 #include "cli/ranks.h"
+#include "cli/signals.h"
 #include "cli/sizes.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "trireme/ranks.h"
 
 namespace trireme {
 
@@ -21,7 +25,8 @@ namespace {
 bool parse(BatchJob& job, int argc, char** argv) {
   Arguments arguments(
       "batch",
-      "Answers every row of a file, once each and in order. The output's bytes do not depend on the\n"
+      "Answers every row of a file, once each and in order. The output's bytes do not depend on "
+      "the\n"
       "plan. Killed at any point, the same command goes on where it stopped.",
       {"trireme batch --model demo/llama -i demo/prompts.jsonl -o out.jsonl -dp 2",
        "trireme batch -m demo/llama -i questions.csv -o out.jsonl --chat \\\n"
@@ -94,16 +99,29 @@ class Reporter {
   bool told_resumed_ = false;
 };
 
+/// A stop by signal, from the first question on: before, there is nothing to end politely, and a
+/// signal does what it always does.
+std::function<bool()> stop_by_signal() {
+  return [signals = std::shared_ptr<StopSignals>()]() mutable {
+    if (!signals) signals = std::make_shared<StopSignals>();
+    return stop_requested();
+  };
+}
+
 }  // namespace
 
 int batch_main(int argc, char** argv) {
   BatchJob job;
   job.now = present();
   if (!parse(job, argc, argv)) return 0;
+  ::signal(SIGXFSZ, SIG_IGN);  // a file grown too large is an error of write(2)
+  // One process decides when the job stops: the launcher, or rank 0.
+  if (is_launched_batch_rank() || rank_place().rank > 0) ignore_stop_signals();
   if (is_launched_batch_rank()) {
     serve_batch_in_launched_rank(job);
     return 0;
   }
+  job.should_stop = stop_by_signal();
   check_plan_fits(job.options);
   Reporter reporter;
   const BatchOutcome outcome =

@@ -53,6 +53,17 @@ TEST(Ledger, AnEmptyInputGivesAnEmptyOutput) {
   EXPECT_EQ(scratch.read("out"), "");
 }
 
+TEST(Ledger, KeepsTheTimeWhenTheJobBegan) {
+  const Scratch scratch;
+  OutputOptions options = options_for(scratch);
+  options.now = 1000;
+  EXPECT_EQ(open_output(options)->started(), 1000);
+  options.now = 2000;
+  EXPECT_EQ(open_output(options)->started(), 1000);
+  options.restart = true;
+  EXPECT_EQ(open_output(options)->started(), 2000);
+}
+
 TEST(Ledger, Resumes) {
   const Scratch scratch;
   answer(*open_output(options_for(scratch)), {3, 1});
@@ -96,7 +107,7 @@ TEST(Ledger, DropsGarbageInTheTail) {
   const Scratch scratch;
   answer(*open_output(options_for(scratch)), {0, 1, 2});
   const std::string whole = scratch.read(journal);
-  constexpr std::size_t head = 20 + 14;
+  constexpr std::size_t head = 32 + 14;
   for (std::size_t at = head; at < whole.size(); ++at) {
     std::string changed = whole;
     changed[at] = static_cast<char>(changed[at] ^ 0x10);

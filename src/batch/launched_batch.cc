@@ -1,0 +1,169 @@
+// A batch over ranks that this process starts: the groups of ranks are the workers, and a dead
+// group's rows go to the others.
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "batch/desk.h"
+#include "batch/job.h"
+#include "batch/messages.h"
+#include "core/error.h"
+#include "trireme/engine.h"
+#include "core/shared_once.h"
+#include "launch/launcher.h"
+
+namespace trireme {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int most_restarts = 3;  // of one replica without any row answered in between
+constexpr int stopped = 5;        // the exit code of a job that can be resumed
+
+class LaunchedBatch {
+ public:
+  LaunchedBatch(const BatchJob& job, const std::vector<std::string>& arguments,
+                const OnBatchProgress& on_progress, const OnBatchNotice& on_notice)
+      : job_(job),
+        desk_(
+            job, [this](auto worker, const std::string& m) { post(worker, m); }, on_progress,
+            on_notice),
+        on_notice_(on_notice),
+        launcher_(spec_of(job, arguments)),
+        restarts_(static_cast<std::size_t>(job.options.data_parallel_size)),
+        ready_(restarts_.size(), false) {}
+
+  ~LaunchedBatch() {
+    for (const int memory : memories_) close(memory);
+  }
+
+  BatchOutcome run() {
+    launcher_.start();
+    for (desk_.turn(); !desk_.done(); desk_.turn()) {
+      // The ranks hold nothing that must be kept: they are killed with the launcher.
+      if (stop_wanted()) return desk_.end_early("stopped", stopped);
+      if (!launcher_.any_running()) return desk_.end_early("no replica is left", exit_code_);
+      wait_and_receive();
+    }
+    const BatchOutcome outcome = desk_.finish();
+    dismiss_all();
+    return outcome;
+  }
+
+ private:
+  LaunchSpec spec_of(const BatchJob& job, const std::vector<std::string>& arguments) {
+    LaunchSpec spec;
+    spec.arguments = arguments;
+    spec.groups = job.options.data_parallel_size;
+    spec.sizes = {job.options.data_parallel_size, job.options.tensor_parallel_size,
+                  job.options.pipeline_parallel_size};
+    spec.group_size = spec.sizes.replica();
+    spec.env[batch_start_variable] = std::to_string(desk_.started());
+    spec.control = true;
+    if (spec.groups > 1) share_weights(spec);
+    return spec;
+  }
+
+  /// One memory per place in a replica: the replicas' ranks in that place share their weights.
+  void share_weights(LaunchSpec& spec) {
+    for (int rank = 0; rank < spec.group_size; ++rank) {
+      memories_.push_back(SharedOnce::create_memory("trireme-weights"));
+      spec.fds.push_back({{"TRIREME_WEIGHTS_FD", memories_.back()}});
+    }
+  }
+
+  void post(Coordinator::WorkerId worker, const std::string& message) {
+    const auto group = static_cast<int>(worker);
+    if (launcher_.running(group)) launcher_.control(group).post(message);
+  }
+
+  void wait_and_receive() {
+    std::vector<pollfd> channels;
+    for (int group = 0; group < launcher_.groups(); ++group) {
+      if (!launcher_.running(group)) continue;
+      const bool unsent = !launcher_.control(group).flush();
+      channels.push_back(
+          {launcher_.control(group).fd(), static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0});
+    }
+    const std::vector<LaunchEvent> events = launcher_.poll(milliseconds(100), channels);
+    receive_all();
+    for (const LaunchEvent& event : events) take(event);
+  }
+
+  void receive_all() {
+    for (int group = 0; group < launcher_.groups(); ++group) {
+      // A group that has just ended may have left results behind.
+      while (auto message = launcher_.control(group).try_receive()) {
+        ready_[static_cast<std::size_t>(group)] = true;
+        desk_.server().receive(static_cast<Coordinator::WorkerId>(group), *message);
+      }
+    }
+  }
+
+  void take(const LaunchEvent& event) {
+    if (event.kind != LaunchEvent::Kind::group_finished) {
+      if (!event.text.empty()) on_notice_(event.text);
+      return;
+    }
+    const auto group = static_cast<std::size_t>(event.group);
+    desk_.server().lose(static_cast<Coordinator::WorkerId>(event.group));
+    // What fails before it is ready fails for a reason that a restart does not mend.
+    exit_code_ = event.signal == 0 && !ready_[group] ? event.exit_code : stopped;
+    const bool hopeless = event.signal == 0 && !ready_[group];
+    Restarts& restarts = restarts_[group];
+    if (desk_.finished_rows() != restarts.rows_at) restarts = {0, desk_.finished_rows()};
+    if (hopeless || ++restarts.count > most_restarts) return;
+    on_notice_(fmt::format("replica {} starts again; its unfinished rows go to whoever is free",
+                           event.group));
+    ready_[group] = false;
+    launcher_.restart_group(event.group);
+  }
+
+  bool stop_wanted() const { return job_.should_stop && job_.should_stop(); }
+
+  /// The output is complete. Who is still loading the model, after a restart perhaps, is not waited
+  /// for.
+  void dismiss_all() {
+    const std::string stop = encode(StopMessage{});
+    for (int group = 0; group < launcher_.groups(); ++group) {
+      if (!launcher_.running(group)) continue;
+      if (ready_[static_cast<std::size_t>(group)] || job_.stats) {
+        launcher_.control(group).post(stop);
+      } else {
+        launcher_.kill_group(group, "the job is done");
+      }
+    }
+    while (launcher_.any_running() && !stop_wanted()) {
+      for (int group = 0; group < launcher_.groups(); ++group) {
+        if (launcher_.running(group)) launcher_.control(group).flush();
+      }
+      launcher_.poll(milliseconds(100));
+    }
+  }
+
+  struct Restarts {
+    int count = 0;
+    std::uint64_t rows_at = 0;  ///< rows finished when counting began
+  };
+
+  const BatchJob& job_;
+  std::vector<int> memories_;
+  Desk desk_;
+  OnBatchNotice on_notice_;
+  Launcher launcher_;
+  std::vector<Restarts> restarts_;
+  std::vector<bool> ready_;
+  int exit_code_ = stopped;
+};
+
+}  // namespace
+
+BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& arguments,
+                          const OnBatchProgress& on_progress, const OnBatchNotice& on_notice) {
+  check_options(job.options);
+  return LaunchedBatch(job, arguments, on_progress, on_notice).run();
+}
+
+}  // namespace trireme
