@@ -1,0 +1,102 @@
+// Input that is wrong, or gone, or not what it was: bad rows become error rows and disturb nobody;
+// another input is not taken for the first.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <sstream>
+
+#include "fault/job.h"
+
+namespace trireme::testing {
+namespace {
+
+Words lines_of(const std::string& text) {
+  Words out;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) out.push_back(line);
+  return out;
+}
+
+std::string joined(const Words& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+TEST(Rows, ThatAreBadDisturbNobodyElse) {
+  Job job(40);
+  const Words good_answers = lines_of(job.expected());
+  Words rows = lines_of(read_file(job.input()));
+  rows[11] = "{\"prompt\": \"never clos";
+  rows[19] = "{\"prompt\": \"\xff\xfe\xc3\"}";
+  rows[25] = "{\"prompt\": \"" + std::string(20000, 'x') + " end\"}";
+  rows[30] = "{\"prompt\": \"a\", \"max_new_tokens\": -3}";
+  write_file(job.input(), joined(rows));
+  const Outcome outcome = job.run({"-dp", "2"});
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
+  const Words answers = lines_of(job.written());
+  ASSERT_EQ(answers.size(), rows.size());
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    if (row == 11 || row == 19 || row == 25 || row == 30) {
+      EXPECT_NE(answers[row].find("\"error\""), std::string::npos) << answers[row];
+    } else {
+      EXPECT_EQ(answers[row], good_answers[row]);
+    }
+  }
+  const std::string first = job.written();
+  EXPECT_EQ(job.run({"-tp", "2", "--overwrite"}).exit_code, 3);
+  EXPECT_TRUE(job.written() == first) << "error rows do not depend on the plan";
+}
+
+/// Starts the job and kills it when it has done about a third.
+void begin(const Job& job, std::uintmax_t whole) {
+  const auto running = job.start({"-dp", "2"});
+  ASSERT_TRUE(job.await_growth(*running, whole / 3));
+  kill(running->pid(), SIGKILL);
+  running->wait();
+}
+
+TEST(Input, ThatIsGoneOrChangedIsToldAndTheJobCanStillBeFinished) {
+  Job job(150);
+  const std::size_t whole = job.expected().size();
+  begin(job, whole);
+  const std::string rows = read_file(job.input());
+
+  std::filesystem::remove(job.input());
+  const Outcome gone = job.run({"-dp", "2"});
+  EXPECT_TRUE(gone.exit_code == 1 || gone.exit_code == 2) << gone.exit_code << gone.err;
+  EXPECT_NE(gone.err.find("rows.jsonl"), std::string::npos) << gone.err;
+
+  Words changed = lines_of(rows);
+  changed[0].replace(changed[0].find("Now"), 3, "Not");
+  write_file(job.input(), joined(changed));
+  const Outcome other = job.run({"-dp", "2"});
+  EXPECT_EQ(other.exit_code, 2) << other.err;
+  EXPECT_NE(other.err.find("line 1 of the input is not what it was"), std::string::npos)
+      << other.err;
+
+  write_file(job.input(), joined({changed.begin() + 1, changed.begin() + 3}));
+  EXPECT_EQ(job.run({"-dp", "2"}).exit_code, 2) << "shorter, and moved";
+
+  write_file(job.input(), rows);
+  EXPECT_EQ(job.run({"-dp", "2"}).exit_code, 0);
+  EXPECT_TRUE(job.written() == job.expected());
+}
+
+TEST(Input, ThatIsCutOffIsTold) {
+  Job job(150);
+  const std::size_t whole = job.expected().size();
+  begin(job, whole);
+  const std::string rows = read_file(job.input());
+  write_file(job.input(), joined({lines_of(rows)[0], lines_of(rows)[1]}));
+  const Outcome cut = job.run({});
+  EXPECT_EQ(cut.exit_code, 2) << cut.err;
+  EXPECT_NE(cut.err.find("the input has 2 rows"), std::string::npos) << cut.err;
+  EXPECT_FALSE(std::filesystem::exists(job.output()));
+  write_file(job.input(), rows);
+  EXPECT_EQ(job.run({}).exit_code, 0);
+  EXPECT_TRUE(job.written() == job.expected());
+}
+
+}  // namespace
+}  // namespace trireme::testing

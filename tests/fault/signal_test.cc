@@ -1,0 +1,68 @@
+// SIGTERM and SIGINT end a job politely: exit code 5, no rank left, and the same command goes on.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "fault/job.h"
+
+namespace trireme::testing {
+namespace {
+
+struct Case {
+  Words plan;
+  int signal = SIGTERM;
+  bool to_all = false;  ///< to the ranks, too, as a terminal's Ctrl-C
+};
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << strsignal(c.signal) << (c.to_all ? " to all" : "");
+  for (const std::string& word : c.plan) *out << " " << word;
+}
+
+class Signal : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Signal, EndsTheJobResumably) {
+  Job job(150);
+  const std::uintmax_t some = job.expected().size() / 4;
+  const auto running = job.start(GetParam().plan);
+  ASSERT_TRUE(job.await_growth(*running, some));
+  kill(GetParam().to_all ? -running->pid() : running->pid(), GetParam().signal);
+  const auto begin = std::chrono::steady_clock::now();
+  const Outcome outcome = running->wait();
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  EXPECT_LT(taken.count(), 5);
+  EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
+  EXPECT_NE(outcome.err.find("stopped; everything finished so far is kept"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(outcome.err.find("was killed"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(running->nothing_left());
+  EXPECT_FALSE(std::filesystem::exists(job.output()));
+
+  const Outcome resumed = job.run(GetParam().plan);
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("rows are done already"), std::string::npos) << resumed.err;
+  EXPECT_TRUE(job.written() == job.expected());
+}
+
+INSTANTIATE_TEST_SUITE_P(Plans, Signal,
+                         ::testing::Values(Case{{}, SIGTERM}, Case{{}, SIGINT},
+                                           Case{{"-dp", "2"}, SIGTERM},
+                                           Case{{"-dp", "2"}, SIGINT, true},
+                                           Case{{"-tp", "2", "-pp", "2"}, SIGINT, true},
+                                           Case{{"-tp", "2"}, SIGTERM}));
+
+TEST(SignalWhileItStarts, LeavesNothingBehind) {
+  Job job(150);
+  for (const Words& plan : {Words{}, Words{"-dp", "2"}}) {
+    const auto running = job.start(plan);
+    Job::await(*running, [&] { return job.journal_bytes() > 0; });
+    kill(running->pid(), SIGTERM);
+    const int code = running->wait().exit_code;
+    EXPECT_TRUE(code == 5 || code == 128 + SIGTERM) << code;
+    EXPECT_TRUE(running->nothing_left());
+  }
+  EXPECT_EQ(job.run({"-dp", "2"}).exit_code, 0);
+  EXPECT_TRUE(job.written() == job.expected());
+}
+
+}  // namespace
+}  // namespace trireme::testing
