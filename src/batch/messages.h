@@ -13,6 +13,9 @@
 
 namespace trireme {
 
+/// Rows or results beyond this go into another message, so that none comes near what a channel takes.
+inline constexpr std::size_t large_message = std::size_t{1} << 20;
+
 /// Worker -> coordinator, first: I am ready, and can hold so many rows at once.
 struct ReadyMessage {
   std::uint64_t capacity = 0;

@@ -17,7 +17,9 @@ namespace trireme {
 
 struct ReaderOptions {
   std::string format = "auto";  ///< --input-format: auto, jsonl, text, csv, tsv
-  std::size_t max_row_bytes = std::size_t{64} << 20;  ///< a longer row becomes an error row
+  /// A longer row becomes an error row. A million tokens take less; and an answer that quotes all
+  /// of its row with every byte escaped, six times as long, fits into one message.
+  std::size_t max_row_bytes = std::size_t{8} << 20;
   bool token_ids = false;  ///< an input of bare lists ("[1, 2]") is JSON Lines too
 };
 

@@ -35,11 +35,24 @@ void BatchServer::lose(Coordinator::WorkerId worker) {
 
 void BatchServer::turn() {
   read_rows();
-  for (const Coordinator::WorkerId worker : workers_) {
-    std::vector<RawRow> rows = coordinator_.rows_for(worker);
-    if (!rows.empty()) send_(worker, encode(RowsMessage{std::move(rows)}));
-  }
+  for (const Coordinator::WorkerId worker : workers_) hand_out(worker);
   output_.tick();
+}
+
+void BatchServer::hand_out(Coordinator::WorkerId worker) {
+  RowsMessage message;
+  std::size_t bytes = 0;
+  const auto send = [&] {
+    send_(worker, encode(message));
+    message.rows.clear();
+    bytes = 0;
+  };
+  for (RawRow& row : coordinator_.rows_for(worker)) {
+    bytes += row.bytes.size();
+    message.rows.push_back(std::move(row));
+    if (bytes >= large_message) send();
+  }
+  if (!message.rows.empty()) send();
 }
 
 void BatchServer::read_rows() {

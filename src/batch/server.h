@@ -36,6 +36,7 @@ class BatchServer {
 
  private:
   void read_rows();
+  void hand_out(Coordinator::WorkerId worker);
 
   RowReader& input_;
   RowOutput& output_;

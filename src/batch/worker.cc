@@ -52,12 +52,15 @@ void BatchWorker::answer(std::uint64_t row, const Result& result) {
   results_.results.push_back(
       {row, result.error.has_value(), encode_result(reply->second, result)});
   replies_.erase(reply);
+  results_bytes_ += results_.results.back().line.size();
+  if (results_bytes_ >= large_message) send_results();
 }
 
 bool BatchWorker::send_results() {
   if (results_.results.empty()) return true;
   const bool sent = channel_.send(encode(results_));
   results_.results.clear();
+  results_bytes_ = 0;
   return sent;
 }
 

@@ -38,6 +38,7 @@ class BatchWorker {
   std::optional<RowCodec> codec_;
   std::map<std::uint64_t, RowReply> replies_;  ///< of rows that the engine is working on
   ResultsMessage results_;
+  std::size_t results_bytes_ = 0;  ///< of its lines
 };
 
 }  // namespace trireme

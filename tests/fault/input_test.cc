@@ -48,6 +48,27 @@ TEST(Rows, ThatAreBadDisturbNobodyElse) {
   EXPECT_TRUE(job.written() == first) << "error rows do not depend on the plan";
 }
 
+/// A hundred megabytes at once are more than a message may hold.
+TEST(Rows, ThatAreHugeAreAnsweredAndThoseTooLargeRefused) {
+  Job job(3);
+  std::string rows;
+  for (int row = 0; row < 16; ++row) {
+    const std::string id(static_cast<std::size_t>(row == 5 ? 9'000'000 : 7'000'000), '"');
+    rows += "\"" + id + "\",x\n";
+  }
+  write_file(job.input(), "id,prompt\n" + rows);
+  const Words flags{"--input-format", "csv", "--prompt-template", "{prompt}"};
+  Words plan = flags;
+  plan.insert(plan.end(), {"-tp", "2"});
+  const Outcome outcome = job.run(plan);
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err.substr(0, 2000);
+  const Words answers = lines_of(job.written());
+  ASSERT_EQ(answers.size(), 16u);
+  for (std::size_t row = 0; row < answers.size(); ++row) {
+    EXPECT_EQ(answers[row].size() < 1000, row == 5) << row;
+  }
+}
+
 /// Starts the job and kills it when it has done about a third.
 void begin(const Job& job, std::uintmax_t whole) {
   const auto running = job.start({"-dp", "2"});
