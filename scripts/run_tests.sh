@@ -9,12 +9,12 @@ jobs=$(nproc)
 ctest --test-dir "$build" --output-on-failure -j"$jobs" --timeout 600 2>&1 | tee "$log"
 code=${PIPESTATUS[0]}
 
-# GoogleTest prints a skipped test's reason only in that test's own output, so ask ctest's log.
+# A skipped test's reason is in its own output, which ctest keeps.
 last="$build/Testing/Temporary/LastTest.log"
 if grep -q '\*\*\*Skipped' "$log"; then
   echo
   echo 'Skipped, each with its reason:'
-  grep -hoE 'SKIP: .*' "$last" 2>/dev/null | sort | uniq -c | sort -rn
+  awk '/: Skipped$/ {getline; print "  " $0}' "$last" | sort | uniq -c | sort -rn
 fi
 grep -E "tests passed|tests failed|Total Test time" "$log" > "$build/Testing/Temporary/ctest_summary.txt"
 exit "$code"

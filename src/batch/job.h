@@ -35,6 +35,8 @@ struct BatchProgress {
   bool input_ended = false;      ///< rows_known is the total
   std::uint64_t rows_resumed = 0;
   std::uint64_t rows_failed = 0;
+  std::uint64_t prompt_tokens = 0;  ///< of the rows answered in this run
+  std::uint64_t new_tokens = 0;
   std::size_t workers = 0;
 };
 using OnBatchProgress = std::function<void(const BatchProgress&)>;

@@ -163,11 +163,12 @@ void read_plain_row(const dom::object& row, Request& request) {
   }
   const bool has_prompt =
       find_field(row, "prompt") || find_field(row, "messages") || find_field(row, "token_ids");
-  // "text" is a common name of other things too: it counts only when nothing else can be meant.
+  // "text" and "ids" are common names of other things too: they count, in this order, only when
+  // nothing else can be meant.
   if (has_prompt) {
     read_input(row, {"prompt", "messages", "token_ids"}, request);
   } else {
-    read_input(row, {"text"}, request);
+    read_input(row, {find_field(row, "text") ? "text" : "ids"}, request);
   }
   read_tools(row, request);
   read_sampling(row, request.sampling);

@@ -152,6 +152,8 @@ void visit_message(Io& io, Message& message) {
       io.number(result.row);
       io.flag(result.failed);
       io.text(result.line);
+      io.number(result.prompt_tokens);
+      io.number(result.new_tokens);
     });
   } else {
     static_assert(std::is_same_v<M, StopMessage>);

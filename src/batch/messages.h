@@ -13,7 +13,8 @@
 
 namespace trireme {
 
-/// Rows or results beyond this go into another message, so that none comes near what a channel takes.
+/// Rows or results beyond this go into another message, so that none comes near what a channel
+/// takes.
 inline constexpr std::size_t large_message = std::size_t{1} << 20;
 
 /// Worker -> coordinator, first: I am ready, and can hold so many rows at once.
@@ -35,6 +36,8 @@ struct RowResult {
   std::uint64_t row = 0;
   bool failed = false;
   std::string line;  ///< of output, without its end
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t new_tokens = 0;
 };
 
 /// Worker -> coordinator.

@@ -22,7 +22,10 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
     for (const RowResult& result : answered->results) {
       const std::optional<RawRow> row =
           coordinator_.on_result(result.row, result.line.size(), result.failed);
-      if (row) output_.write(*row, result.line, result.failed);
+      if (!row) continue;
+      output_.write(*row, result.line, result.failed);
+      prompt_tokens_ += result.prompt_tokens;
+      new_tokens_ += result.new_tokens;
     }
   } else {
     fail(ErrorKind::peer_lost, "a worker sent a message that only the coordinator sends");

@@ -33,6 +33,9 @@ class BatchServer {
   void finish() { output_.finish(coordinator_.total_rows()); }
 
   const Coordinator& coordinator() const { return coordinator_; }
+  /// Of the rows answered in this run.
+  std::uint64_t prompt_tokens() const { return prompt_tokens_; }
+  std::uint64_t new_tokens() const { return new_tokens_; }
 
  private:
   void read_rows();
@@ -45,6 +48,8 @@ class BatchServer {
   Coordinator coordinator_;
   std::vector<Coordinator::WorkerId> workers_;
   bool input_ended_ = false;
+  std::uint64_t prompt_tokens_ = 0;
+  std::uint64_t new_tokens_ = 0;
 };
 
 }  // namespace trireme

@@ -49,8 +49,9 @@ void BatchWorker::start(const RawRow& row) {
 void BatchWorker::answer(std::uint64_t row, const Result& result) {
   const auto reply = replies_.find(row);
   TRIREME_ASSERT(reply != replies_.end());
-  results_.results.push_back(
-      {row, result.error.has_value(), encode_result(reply->second, result)});
+  results_.results.push_back({row, result.error.has_value(), encode_result(reply->second, result),
+                              static_cast<std::uint64_t>(result.prompt_tokens),
+                              result.token_ids.size()});
   replies_.erase(reply);
   results_bytes_ += results_.results.back().line.size();
   if (results_bytes_ >= large_message) send_results();

@@ -81,7 +81,8 @@ class Reporter {
       }
       if (p.input_ended) line_.set_total(static_cast<std::int64_t>(p.rows_known));
       line_.update(static_cast<std::int64_t>(p.rows_done), static_cast<std::int64_t>(p.rows_failed),
-                   0, 0);
+                   static_cast<std::int64_t>(p.prompt_tokens),
+                   static_cast<std::int64_t>(p.new_tokens));
     };
   }
   OnBatchNotice notices() {

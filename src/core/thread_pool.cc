@@ -34,7 +34,8 @@ void ThreadPool::parallel_for_with_thread(
   work_.store(&work, std::memory_order_relaxed);
   count_.store(count, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
-  tickets_.store(std::uint64_t{round} << 32, std::memory_order_release);
+  tickets_.store(std::uint64_t{round} << 32 | static_cast<std::uint64_t>(count),
+                 std::memory_order_release);
   round_.store(round, std::memory_order_release);
   round_.notify_all();
   drain(round, 0);
@@ -47,13 +48,12 @@ void ThreadPool::parallel_for_with_thread(
 void ThreadPool::drain(std::uint32_t round, int thread) {
   std::uint64_t ticket = tickets_.load(std::memory_order_acquire);
   for (;;) {
-    const auto index = static_cast<std::int64_t>(ticket & 0xffffffffu);
-    if (ticket >> 32 != round || index >= count_.load(std::memory_order_relaxed)) return;
-    // Success proves that the round was still on when the count was read.
-    if (!tickets_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
-    (*work_.load(std::memory_order_relaxed))(index, thread);
+    const auto left = static_cast<std::int64_t>(ticket & 0xffffffffu);
+    if (ticket >> 32 != round || left == 0) return;
+    if (!tickets_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
+    (*work_.load(std::memory_order_relaxed))(count_.load(std::memory_order_relaxed) - left, thread);
     done_.fetch_add(1, std::memory_order_release);
-    ++ticket;
+    --ticket;
   }
 }
 

@@ -34,6 +34,16 @@ TEST(ThreadPool, SurvivesManyShortRounds) {
   EXPECT_EQ(sum.load(), 5000 * 6);
 }
 
+TEST(ThreadPool, LateWorkersOfAnEarlierRoundTakeNothingOfALongerOne) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 20000; ++round) {
+    const std::int64_t count = round % 2 == 0 ? 2 : 40;
+    std::atomic<std::int64_t> sum{0};
+    pool.parallel_for(count, [&](std::int64_t i) { sum.fetch_add(i + 1); });
+    ASSERT_EQ(sum.load(), count * (count + 1) / 2) << round;
+  }
+}
+
 TEST(ThreadPool, TwoPoolsDoNotMeet) {
   ThreadPool outer(2);
   std::atomic<int> done{0};
