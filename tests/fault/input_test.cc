@@ -1,7 +1,10 @@
 // Input that is wrong, or gone, or not what it was: bad rows become error rows and disturb nobody;
 // another input is not taken for the first.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <sstream>
 
@@ -102,6 +105,61 @@ TEST(Input, ThatIsGoneOrChangedIsToldAndTheJobCanStillBeFinished) {
   write_file(job.input(), rows);
   EXPECT_EQ(job.run({"-dp", "2"}).exit_code, 0);
   EXPECT_TRUE(job.written() == job.expected());
+}
+
+/// A pipe in place of the job's input, which this test fills.
+class Pipe {
+ public:
+  explicit Pipe(const Job& job) {
+    std::filesystem::remove(job.input());
+    EXPECT_EQ(mkfifo(job.input().c_str(), 0600), 0);
+    fd_ = open(job.input().c_str(), O_RDWR | O_CLOEXEC);  // waits for no reader
+  }
+  ~Pipe() { close(fd_); }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
+  void fill(const std::string& text) const {
+    EXPECT_EQ(write(fd_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+TEST(Input, ThatComesSlowlyIsAnsweredAsItComes) {
+  for (const Words& plan : {Words{}, Words{"-dp", "2"}}) {
+    Job job(30);
+    const std::string expected = job.expected();
+    const std::string rows = read_file(job.input());
+    auto pipe = std::make_unique<Pipe>(job);
+    const auto running = job.start(plan);
+    const std::size_t half = rows.find("{\"id\": \"row-15\"");
+    pipe->fill(rows.substr(0, half));
+    const std::size_t answers = expected.find("{\"id\":\"row-15\"");
+    EXPECT_TRUE(Job::await(*running, [&] { return job.journal_bytes() > answers; }))
+        << "answers do not wait for the input's end";
+    pipe->fill(rows.substr(half));
+    pipe.reset();
+    const Outcome outcome = running->wait();
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(job.written() == expected);
+  }
+}
+
+TEST(Input, ThatDoesNotComeKeepsNobodyFromStopping) {
+  for (const Words& plan : {Words{}, Words{"-dp", "2"}}) {
+    const Job job(30);
+    const std::string rows = read_file(job.input());
+    const Pipe pipe(job);
+    const auto running = job.start(plan);
+    pipe.fill(rows);
+    EXPECT_TRUE(job.await_growth(*running, 1000));
+    kill(running->pid(), SIGTERM);
+    const Outcome outcome = running->wait();
+    EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
+    EXPECT_TRUE(running->nothing_left());
+  }
 }
 
 TEST(Input, ThatIsCutOffIsTold) {
