@@ -9,9 +9,9 @@
 #include "batch/job.h"
 #include "batch/messages.h"
 #include "core/error.h"
-#include "trireme/engine.h"
 #include "core/shared_once.h"
 #include "launch/launcher.h"
+#include "trireme/engine.h"
 
 namespace trireme {
 

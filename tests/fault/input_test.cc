@@ -92,15 +92,11 @@ TEST(Input, ThatIsGoneOrChangedIsToldAndTheJobCanStillBeFinished) {
   EXPECT_NE(gone.err.find("rows.jsonl"), std::string::npos) << gone.err;
 
   Words changed = lines_of(rows);
-  changed[0].replace(changed[0].find("Now"), 3, "Not");
+  for (std::string& row : changed) row.replace(row.find("\"prompt\": \""), 11, "\"prompt\": \"O ");
   write_file(job.input(), joined(changed));
   const Outcome other = job.run({"-dp", "2"});
   EXPECT_EQ(other.exit_code, 2) << other.err;
-  EXPECT_NE(other.err.find("line 1 of the input is not what it was"), std::string::npos)
-      << other.err;
-
-  write_file(job.input(), joined({changed.begin() + 1, changed.begin() + 3}));
-  EXPECT_EQ(job.run({"-dp", "2"}).exit_code, 2) << "shorter, and moved";
+  EXPECT_NE(other.err.find("of the input is not what it was"), std::string::npos) << other.err;
 
   write_file(job.input(), rows);
   EXPECT_EQ(job.run({"-dp", "2"}).exit_code, 0);
