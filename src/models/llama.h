@@ -21,6 +21,18 @@ struct LlamaConfig {
   RopeConfig rope;
 };
 
+/// The second half of a layer: x += down(silu(gate(norm(x))) * up(norm(x))).
+class LlamaMlp {
+ public:
+  LlamaMlp(const LayerBuilder& builder, const LlamaConfig& config);
+  void add_to(Forward& forward, Tensor x) const;
+
+ private:
+  RMSNorm post_attention_layernorm_;
+  ColumnParallelLinear gate_up_proj_;
+  RowParallelLinear down_proj_;
+};
+
 /// Llama's decoder; families derive from it to build another layer.
 class LlamaModel : public Model {
  public:

@@ -17,14 +17,12 @@ class Qwen3Layer : public Block {
         k_norm_(b, "k_norm.weight", config.rms_norm_eps),
         attention_(b.model, b.shard, attention),
         o_proj_(b, "o_proj.weight", "o_proj.bias"),
-        post_attention_layernorm_(b, "post_attention_layernorm.weight", config.rms_norm_eps),
-        gate_up_proj_(b, {"gate_proj.weight", "up_proj.weight"}),
-        down_proj_(b, "down_proj.weight"),
+        mlp_(b, config),
         rotary_(rotary) {}
 
   Tensor forward(Forward& f, Tensor x) const override {
     attend(f, x);
-    mlp(f, x);
+    mlp_.add_to(f, x);
     return x;  // [tokens, hidden]
   }
 
@@ -42,24 +40,13 @@ class Qwen3Layer : public Block {
     add(f, x, h);
   }
 
-  void mlp(Forward& f, Tensor x) const {
-    const Workspace::Scope scope(f.scratch);
-    Tensor h = post_attention_layernorm_(f, x);
-    h = gate_up_proj_(f, h);  // [tokens, 2 * intermediate_local]
-    h = silu_and_mul(f, h);   // [tokens, intermediate_local]
-    h = down_proj_(f, h);     // [tokens, hidden]
-    add(f, x, h);
-  }
-
   RMSNorm input_layernorm_;
   ColumnParallelLinear qkv_proj_;
   RMSNorm q_norm_;
   RMSNorm k_norm_;
   Attention attention_;
   RowParallelLinear o_proj_;
-  RMSNorm post_attention_layernorm_;
-  ColumnParallelLinear gate_up_proj_;
-  RowParallelLinear down_proj_;
+  LlamaMlp mlp_;
   const RotaryTables& rotary_;
 };
 
