@@ -80,11 +80,11 @@ TEST(Output, OfAnotherUnfinishedJobIsKept) {
   Job job(150);
   const auto running = job.start({});
   ASSERT_TRUE(job.await_growth(*running, 1000));
-  kill(running->pid(), SIGSTOP);  // or it might end before the next is refused
+  send_signal(running->pid(), SIGSTOP);  // or it might end before the next is refused
   const Outcome meanwhile = job.run({});
   EXPECT_EQ(meanwhile.exit_code, 2) << meanwhile.err;
   EXPECT_NE(meanwhile.err.find("another run is writing"), std::string::npos) << meanwhile.err;
-  kill(running->pid(), SIGKILL);
+  send_signal(running->pid(), SIGKILL);
   running->wait();
 
   const Outcome other = job.run({"--temperature", "0.5"});

@@ -13,7 +13,7 @@ TEST(Hang, AStoppedRankIsNoticedAndReplaced) {
   const auto running = job.start({"-tp", "2"});
   ASSERT_TRUE(job.await_growth(*running, some));
   for (const Running::Rank& rank : running->ranks()) {
-    if (rank.rank == 1) kill(rank.pid, SIGSTOP);
+    if (rank.rank == 1) send_signal(rank.pid, SIGSTOP);
   }
   const auto begin = std::chrono::steady_clock::now();
   const Outcome outcome = running->wait();

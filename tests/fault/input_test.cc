@@ -76,7 +76,7 @@ TEST(Rows, ThatAreHugeAreAnsweredAndThoseTooLargeRefused) {
 void begin(const Job& job, std::uintmax_t whole) {
   const auto running = job.start({"-dp", "2"});
   ASSERT_TRUE(job.await_growth(*running, whole / 3));
-  kill(running->pid(), SIGKILL);
+  send_signal(running->pid(), SIGKILL);
   running->wait();
 }
 
@@ -151,7 +151,7 @@ TEST(Input, ThatDoesNotComeKeepsNobodyFromStopping) {
     const auto running = job.start(plan);
     pipe.fill(rows);
     EXPECT_TRUE(job.await_growth(*running, 1000));
-    kill(running->pid(), SIGTERM);
+    send_signal(running->pid(), SIGTERM);
     const Outcome outcome = running->wait();
     EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
     EXPECT_TRUE(running->nothing_left());

@@ -95,7 +95,7 @@ Running::Running(const Words& words, std::map<std::string, std::string> env) : m
 }
 
 Running::~Running() {
-  if (!ended()) kill(-pid_, SIGKILL);
+  if (!ended()) send_signal_to_all(*this, SIGKILL);
   wait();
 }
 
@@ -110,7 +110,7 @@ Outcome Running::wait() {
   while (!ended() && Clock::now() < end) std::this_thread::sleep_for(milliseconds(2));
   if (!ended()) {
     ADD_FAILURE() << "the program hangs; it said: " << read_file(folder_ / "err");
-    kill(-pid_, SIGKILL);
+    send_signal_to_all(*this, SIGKILL);
     while (!ended()) std::this_thread::sleep_for(milliseconds(2));
   }
   const int code = WIFEXITED(*status_) ? WEXITSTATUS(*status_) : 128 + WTERMSIG(*status_);
@@ -212,6 +212,22 @@ bool Job::await(Running& running, const std::function<bool()>& done) {
 bool Job::await_growth(Running& running, std::uintmax_t bytes) const {
   const std::uintmax_t wanted = std::max<std::uintmax_t>(journal_bytes(), 1) + bytes;
   return await(running, [&] { return journal_bytes() >= wanted; });
+}
+
+void send_signal(pid_t pid, int number) {
+  if (pid <= 1) {
+    ADD_FAILURE() << "there is no process to signal (" << pid << ")";
+    return;
+  }
+  kill(pid, number);
+}
+
+void send_signal_to_all(const Running& running, int number) {
+  if (running.pid() <= 1) {
+    ADD_FAILURE() << "the program was not started";
+    return;
+  }
+  kill(-running.pid(), number);
 }
 
 std::string rows_of(int count) {

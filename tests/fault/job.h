@@ -89,6 +89,12 @@ class Job {
   std::string expected_;
 };
 
+/// Sends a signal to one process. kill(2) takes -1 for "everything on this machine" and other
+/// negative numbers and 0 for groups: a process that was not found must never get there.
+void send_signal(pid_t pid, int number);
+/// The same, to the program and all that is in its process group.
+void send_signal_to_all(const Running& running, int number);
+
 /// `{"prompt": ...}` a line, of different lengths; each third one sampled.
 std::string rows_of(int count);
 

@@ -38,7 +38,7 @@ TEST_P(Kill, TheWholeProgramThirtyTimes) {
     const auto end = Clock::now() + milliseconds(i % 2 == 0 ? random() % 150 : 30000);
     Job::await(*running, [&] { return Clock::now() >= end || job.journal_bytes() >= enough; });
     ASSERT_FALSE(running->ended()) << running->wait().err;
-    kill(running->pid(), SIGKILL);
+    send_signal(running->pid(), SIGKILL);
     EXPECT_EQ(running->wait().exit_code, 128 + SIGKILL);
     EXPECT_TRUE(running->nothing_left()) << "ranks outlive the program";
   }
@@ -65,7 +65,7 @@ TEST_P(KillRank, TheRunGoesOn) {
     if (!job.await_growth(*running, share)) break;
     const std::vector<Running::Rank> ranks = running->ranks();
     ASSERT_FALSE(ranks.empty());
-    kill(ranks[random() % ranks.size()].pid, SIGKILL);
+    send_signal(ranks[random() % ranks.size()].pid, SIGKILL);
   }
   const Outcome outcome = running->wait();
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -81,7 +81,7 @@ TEST_P(KillRank, AgainAndAgainEndsTheRunResumably) {
   const auto running = job.start(GetParam());
   ASSERT_TRUE(job.await_growth(*running, 200));
   Job::await(*running, [&] {
-    for (const Running::Rank& rank : running->ranks()) kill(rank.pid, SIGKILL);
+    for (const Running::Rank& rank : running->ranks()) send_signal(rank.pid, SIGKILL);
     return false;
   });
   const Outcome outcome = running->wait();
@@ -108,7 +108,7 @@ TEST(KillAtTheEnd, WhileTheOutputIsCompleted) {
     const auto running = job.start({});
     Job::await(*running, [&] { return std::filesystem::exists(job.output() + ".partial"); });
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
-    kill(running->pid(), SIGKILL);
+    send_signal(running->pid(), SIGKILL);
     running->wait();
     if (!job.complete()) {
       EXPECT_EQ(job.run({}).exit_code, 0);
@@ -119,18 +119,29 @@ TEST(KillAtTheEnd, WhileTheOutputIsCompleted) {
   }
 }
 
-/// The last rows are done by one replica while the other, killed, loads the model once more.
+/// The last rows are done by one replica while the other, killed and started again, does not get
+/// ready.
 TEST(KillAtTheEnd, NobodyWaitsForItsReturn) {
-  Job job(40);
+  Job job(100);
+  const std::uintmax_t some = job.expected().size() / 4;
   const auto running = job.start({"-dp", "2"});
-  const std::uintmax_t whole = job.expected().size();
-  Job::await(*running, [&] { return job.journal_bytes() > whole * 9 / 10; });
-  for (const Running::Rank& rank : running->ranks()) {
-    if (rank.replica == 1) kill(rank.pid, SIGKILL);
-  }
+  ASSERT_TRUE(job.await_growth(*running, some));
+  const auto second = [&]() -> pid_t {
+    for (const Running::Rank& rank : running->ranks()) {
+      if (rank.replica == 1) return rank.pid;
+    }
+    return 0;
+  };
+  const pid_t killed = second();
+  ASSERT_GT(killed, 1);
+  send_signal(killed, SIGKILL);
+  pid_t again = 0;
+  Job::await(*running, [&] { return (again = second()) > 1 && again != killed; });
+  if (again > 1 && again != killed) send_signal(again, SIGSTOP);  // else the job was done already
   const Outcome outcome = running->wait();
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_TRUE(job.written() == job.expected());
+  EXPECT_TRUE(running->nothing_left());
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ class Mpi : public ::testing::Test {
     ASSERT_TRUE(job.await_growth(*running, some));
     const pid_t pid = rank_of(*running, victim);
     ASSERT_GT(pid, 0);
-    kill(pid, SIGKILL);
+    send_signal(pid, SIGKILL);
     const auto begin = std::chrono::steady_clock::now();
     const Outcome outcome = running->wait();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
@@ -63,7 +63,7 @@ TEST_F(Mpi, ASignalToRankZeroEndsTheJobResumably) {
   const std::uintmax_t some = job.expected().size() / 4;
   const auto running = job.start({"-dp", "2"}, mpirun);
   ASSERT_TRUE(job.await_growth(*running, some));
-  kill(rank_of(*running, 0), SIGTERM);
+  send_signal(rank_of(*running, 0), SIGTERM);
   const Outcome outcome = running->wait();
   EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
   EXPECT_NE(outcome.err.find("the same command goes on"), std::string::npos) << outcome.err;

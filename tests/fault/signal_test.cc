@@ -25,7 +25,11 @@ TEST_P(Signal, EndsTheJobResumably) {
   const std::uintmax_t some = job.expected().size() / 4;
   const auto running = job.start(GetParam().plan);
   ASSERT_TRUE(job.await_growth(*running, some));
-  kill(GetParam().to_all ? -running->pid() : running->pid(), GetParam().signal);
+  if (GetParam().to_all) {
+    send_signal_to_all(*running, GetParam().signal);
+  } else {
+    send_signal(running->pid(), GetParam().signal);
+  }
   const auto begin = std::chrono::steady_clock::now();
   const Outcome outcome = running->wait();
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
@@ -55,7 +59,7 @@ TEST(SignalWhileItStarts, LeavesNothingBehind) {
   for (const Words& plan : {Words{}, Words{"-dp", "2"}}) {
     const auto running = job.start(plan);
     Job::await(*running, [&] { return job.journal_bytes() > 0; });
-    kill(running->pid(), SIGTERM);
+    send_signal(running->pid(), SIGTERM);
     const int code = running->wait().exit_code;
     EXPECT_TRUE(code == 5 || code == 128 + SIGTERM) << code;
     EXPECT_TRUE(running->nothing_left());

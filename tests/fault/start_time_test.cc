@@ -24,7 +24,7 @@ TEST_P(StartTime, IsThatOfTheFirstRun) {
   const std::string then = job.expected();
   const auto running = job.start(GetParam());
   ASSERT_TRUE(job.await_growth(*running, then.size() / 4));
-  kill(running->pid(), SIGKILL);
+  send_signal(running->pid(), SIGKILL);
   running->wait();
   job.set_env("SOURCE_DATE_EPOCH", "1700000000");
   const Outcome resumed = job.run(GetParam());
