@@ -219,6 +219,7 @@ void Engine::submit_score(std::uint64_t tag, const Request& request, bool logits
 
 std::vector<Engine::Finished> Engine::step() {
   std::vector<Finished> finished;
+  impl_->replica->ranks().heartbeat();  // a driver without work is alive, too
   if (!impl_->generator) return finished;
   for (auto& [tag, result] : impl_->generator->step()) finished.push_back({tag, std::move(result)});
   return finished;
@@ -226,6 +227,7 @@ std::vector<Engine::Finished> Engine::step() {
 
 std::vector<Engine::FinishedScore> Engine::step_scores() {
   std::vector<FinishedScore> finished;
+  impl_->replica->ranks().heartbeat();
   if (!impl_->scorer) return finished;
   for (auto& [tag, score] : impl_->scorer->step()) finished.push_back({tag, std::move(score)});
   return finished;
