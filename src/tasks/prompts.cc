@@ -37,6 +37,7 @@ std::vector<std::int32_t> Prompts::encode(const Request& request,
     throw RequestFailure("invalid_request",
                          "give exactly one of prompt, messages and token ids");
   }
+  if (!request.token_ids) tokenizer();  // a model without one is no fault of the request
   std::vector<std::int32_t> ids;
   try {
     if (request.token_ids) {
