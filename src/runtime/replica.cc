@@ -1,13 +1,15 @@
 #include "runtime/replica.h"
 
-#include <fstream>
-#include <thread>
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "core/error.h"
 #include "kernels/registry.h"
 #include "models/loader.h"
 #include "models/registry.h"
 #include "models/shapes.h"
+#include "plan/host.h"
 
 namespace trireme {
 
@@ -32,8 +34,11 @@ DType resolve_dtype(const Options& options, const HfConfig& config, const Tensor
 
 int threads_for(const Options& options, int local_ranks) {
   if (options.threads > 0) return options.threads;
-  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  return std::max(1, cores / std::max(1, local_ranks));
+  const HostCores host = host_cores();
+  const int quota = host.quota > 0 ? static_cast<int>(std::ceil(host.quota)) : host.online;
+  // mpirun may have bound this rank to cores of its own, so the share is of all of them.
+  const int share = std::min(host.online, quota) / std::max(1, local_ranks);
+  return std::clamp(share, 1, host.allowed);
 }
 
 MemoryLimits memory_limits(const Options& options, const ModelSpec& model) {
@@ -202,14 +207,8 @@ std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks
 }
 
 std::int64_t available_memory() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key;
-  std::int64_t kilobytes = 0;
-  std::string unit;
-  while (meminfo >> key >> kilobytes >> unit) {
-    if (key == "MemAvailable:") return kilobytes * 1024;
-  }
-  return std::int64_t{1} << 32;  // no /proc: assume 4 GB
+  const std::int64_t available = host_memory().available;
+  return available > 0 ? available : std::int64_t{1} << 32;  // no /proc: assume 4 GB
 }
 
 }  // namespace trireme
