@@ -179,19 +179,19 @@ void add_blocks(ModelSpec& spec, std::int64_t layers, bool tied) {
 
 std::unique_ptr<Model> make_gpt2(const HfConfig& config, DType dtype) {
   ModelSpec spec{.architecture = "GPT2LMHeadModel", .dtype = dtype};
-  spec.hidden_size = config.size("n_embd");
-  spec.num_attention_heads = spec.num_key_value_heads = config.size("n_head");
+  spec.hidden_size = config.size("n_embd", SizeLimits::hidden);
+  spec.num_attention_heads = spec.num_key_value_heads = config.size("n_head", SizeLimits::heads);
   if (spec.hidden_size % spec.num_attention_heads != 0) {
     config.reject("n_embd", "a multiple of n_head");
   }
   spec.head_dim = spec.hidden_size / spec.num_attention_heads;
   spec.intermediate_size = config.size_or("n_inner", 4 * spec.hidden_size);
-  spec.vocab_size = config.size("vocab_size");
+  spec.vocab_size = config.size("vocab_size", SizeLimits::vocabulary);
   spec.max_positions = config.size_or("n_positions", 1024);
   if (config.boolean_or("add_cross_attention", false)) {
     config.reject("add_cross_attention", "false (a decoder on its own)");
   }
-  add_blocks(spec, config.size("n_layer"), config.boolean_or("tie_word_embeddings", true));
+  add_blocks(spec, config.size("n_layer", SizeLimits::layers), config.boolean_or("tie_word_embeddings", true));
   spec.cut();
   Gpt2Config gpt2;
   gpt2.layer_norm_epsilon = static_cast<float>(config.number_or("layer_norm_epsilon", 1e-5));

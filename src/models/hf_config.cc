@@ -8,12 +8,6 @@
 
 namespace trireme {
 
-namespace {
-
-constexpr std::int64_t largest_size = std::int64_t{1} << 31;  // no dimension of a model is larger
-
-}  // namespace
-
 HfConfig::HfConfig(std::shared_ptr<const nlohmann::json> json, std::string where)
     : json_(std::move(json)), where_(std::move(where)) {}
 
@@ -61,14 +55,17 @@ std::optional<std::int64_t> HfConfig::integer(std::string_view key) const {
   return value->get<std::int64_t>();
 }
 
-std::int64_t HfConfig::size(std::string_view key) const {
+std::int64_t HfConfig::size(std::string_view key, std::int64_t most) const {
   const std::optional<std::int64_t> value = integer(key);
-  if (!value || *value < 1 || *value > largest_size) reject(key, "a positive integer");
+  if (!value || *value < 1 || *value > most) {
+    reject(key, "an integer from 1 to " + std::to_string(most));
+  }
   return *value;
 }
 
-std::int64_t HfConfig::size_or(std::string_view key, std::int64_t fallback) const {
-  return has(key) ? size(key) : fallback;
+std::int64_t HfConfig::size_or(std::string_view key, std::int64_t fallback,
+                               std::int64_t most) const {
+  return has(key) ? size(key, most) : fallback;
 }
 
 std::optional<double> HfConfig::number(std::string_view key) const {

@@ -25,9 +25,12 @@ class HfConfig {
 
   // A key that is absent or null counts as not given.
   bool has(std::string_view key) const;
-  /// A positive integer that must be there.
-  std::int64_t size(std::string_view key) const;
-  std::int64_t size_or(std::string_view key, std::int64_t fallback) const;
+  /// No dimension of a model is larger; what is, is a mistake or an attack.
+  static constexpr std::int64_t largest_size = std::int64_t{1} << 31;
+  /// A positive integer up to `most` that must be there.
+  std::int64_t size(std::string_view key, std::int64_t most = largest_size) const;
+  std::int64_t size_or(std::string_view key, std::int64_t fallback,
+                       std::int64_t most = largest_size) const;
   /// Any integer.
   std::optional<std::int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;

@@ -130,8 +130,8 @@ void LlamaMlp::add_to(Forward& f, Tensor x) const {
 
 void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, LlamaConfig& llama) {
   spec.dtype = dtype;
-  spec.hidden_size = config.size("hidden_size");
-  spec.num_attention_heads = config.size("num_attention_heads");
+  spec.hidden_size = config.size("hidden_size", SizeLimits::hidden);
+  spec.num_attention_heads = config.size("num_attention_heads", SizeLimits::heads);
   spec.num_key_value_heads = config.size_or("num_key_value_heads", spec.num_attention_heads);
   if (spec.num_attention_heads % spec.num_key_value_heads != 0) {
     config.reject("num_key_value_heads", "a divisor of num_attention_heads");
@@ -139,12 +139,14 @@ void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, Llam
   if (!config.has("head_dim") && spec.hidden_size % spec.num_attention_heads != 0) {
     config.reject("hidden_size", "a multiple of num_attention_heads");
   }
-  spec.head_dim = config.size_or("head_dim", spec.hidden_size / spec.num_attention_heads);
-  spec.intermediate_size = config.size("intermediate_size");
-  spec.vocab_size = config.size("vocab_size");
+  spec.head_dim = config.size_or("head_dim", spec.hidden_size / spec.num_attention_heads,
+                                 SizeLimits::head_dim);
+  spec.intermediate_size = config.size("intermediate_size", SizeLimits::intermediate);
+  spec.vocab_size = config.size("vocab_size", SizeLimits::vocabulary);
   spec.max_positions = config.size_or("max_position_embeddings", 2048);
   if (config.string_or("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
-  spec.blocks.resize(static_cast<std::size_t>(config.size("num_hidden_layers")) + 2);
+  const std::int64_t layers = config.size("num_hidden_layers", SizeLimits::layers);
+  spec.blocks.resize(static_cast<std::size_t>(layers) + 2);
   llama.rms_norm_eps = static_cast<float>(config.number_or("rms_norm_eps", 1e-6));
   llama.tie_word_embeddings = config.boolean_or("tie_word_embeddings", false);
   llama.rope = read_rope(config, spec.head_dim, spec.max_positions);

@@ -9,6 +9,17 @@
 
 namespace trireme {
 
+/// Bounds on what a config.json may say, far above any model: products of them fit in 64 bits, and
+/// nothing is allocated for a number that cannot be meant.
+struct SizeLimits {
+  static constexpr std::int64_t layers = 4096;
+  static constexpr std::int64_t hidden = std::int64_t{1} << 20;
+  static constexpr std::int64_t heads = std::int64_t{1} << 14;
+  static constexpr std::int64_t head_dim = std::int64_t{1} << 12;
+  static constexpr std::int64_t intermediate = std::int64_t{1} << 24;
+  static constexpr std::int64_t vocabulary = std::int64_t{1} << 27;
+};
+
 /// A piece of a model that passes the hidden state on.
 class Block {
  public:
