@@ -1,8 +1,9 @@
 // The engine: a model, loaded over the ranks of this run, that answers requests.
 //
-// One process is enough: `Engine engine(options)` with the default plan. With more ranks, start the same
-// program on each (`trireme launch -n 4 -- ./program`, or mpirun, or Slurm) and construct the engine
-// with the same options everywhere; the product of the three parallel sizes is the number of ranks.
+// One process is enough: `Engine engine(options)` with the default plan. With more ranks, start the
+// same program on each (`trireme launch -n 4 -- ./program`, or mpirun, or Slurm) and construct the
+// engine with the same options everywhere; the product of the three parallel sizes is the number of
+// ranks.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@ struct EngineStats {
   int ranks = 1;
   std::int64_t checkpoint_bytes_read = 0;  ///< on this rank
   std::int64_t weight_bytes = 0;           ///< packed, on this rank
-  bool shared_weights = false;   ///< another replica's rank on this host packed them
+  bool shared_weights = false;             ///< another replica's rank on this host packed them
   std::int64_t model_blocks = 0;           ///< of the model's list, on this rank
   std::int64_t multiply_adds = 0;          ///< of matrix products that this rank computed
   std::int64_t kv_blocks = 0;

@@ -1,5 +1,5 @@
-// What the library throws when a user can mend it: a message that says what, where, why and what to do,
-// and the exit code that it should end the program with.
+// What the library throws when a user can mend it: a message that says what, where, why and what to
+// do, and the exit code that it should end the program with.
 #pragma once
 
 #include <stdexcept>
@@ -29,10 +29,14 @@ class Error : public std::runtime_error {
 /// resumable.
 inline int exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::usage: return 2;
-    case ErrorKind::input: return 1;
-    case ErrorKind::resource: return 4;
-    case ErrorKind::peer_lost: return 5;
+    case ErrorKind::usage:
+      return 2;
+    case ErrorKind::input:
+      return 1;
+    case ErrorKind::resource:
+      return 4;
+    case ErrorKind::peer_lost:
+      return 5;
   }
   return 1;
 }

@@ -1,5 +1,5 @@
-// How an engine is set up: the model, the plan and the machine. Every field has the value that a user
-// who says nothing gets.
+// How an engine is set up: the model, the plan and the machine. Every field has the value that a
+// user who says nothing gets.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ struct Options {
   /// A directory, org/name in the local Hugging Face cache, or "shape:llama-1b" and the like: a
   /// well-known model's sizes with made-up weights, without tokenizer (see bench.h).
   std::string model;
-  std::string revision = "main";  ///< branch or commit within the cache
-  std::string dtype = "auto";     ///< auto (the checkpoint's), float32, bfloat16, float16
+  std::string revision = "main";     ///< branch or commit within the cache
+  std::string dtype = "auto";        ///< auto (the checkpoint's), float32, bfloat16, float16
   std::string load_format = "auto";  ///< auto, or dummy: weights made up from config.json
   std::uint64_t load_seed = 0;       ///< for dummy weights
 
@@ -26,12 +26,14 @@ struct Options {
   std::string device = "cpu";
   std::string isa = "auto";  ///< reference, avx2, avx512, amx; auto: the best, or TRIREME_ISA
   int threads = 0;           ///< per rank; 0: the host's cores divided among its ranks
-  std::int64_t kv_cache_bytes = 0;  ///< per rank; 0: what max_sequences of max_model_len need, within memory
+  std::int64_t kv_cache_bytes =
+      0;  ///< per rank; 0: what max_sequences of max_model_len need, within memory
 
   // Scheduling. None of these changes a byte of the output.
-  std::int64_t max_model_len = 0;    ///< longest sequence, tokens; 0: the model's own limit
-  std::int64_t max_sequences = 64;   ///< running at once, per replica
-  std::int64_t max_step_tokens = 512;  ///< tokens per step and micro-batch: longer prompts are chunked
+  std::int64_t max_model_len = 0;   ///< longest sequence, tokens; 0: the model's own limit
+  std::int64_t max_sequences = 64;  ///< running at once, per replica
+  std::int64_t max_step_tokens =
+      512;  ///< tokens per step and micro-batch: longer prompts are chunked
 };
 
 }  // namespace trireme

@@ -12,8 +12,8 @@ namespace trireme {
 /// default named here, which are those of transformers' generate().
 struct SamplingParams {
   std::optional<std::int64_t> max_new_tokens;  ///< default 20, or what max_length leaves
-  std::optional<bool> do_sample;      ///< default false (greedy), true when temperature > 0 is given
-  std::optional<float> temperature;         ///< default 1; 0 means greedy
+  std::optional<bool> do_sample;     ///< default false (greedy), true when temperature > 0 is given
+  std::optional<float> temperature;  ///< default 1; 0 means greedy
   std::optional<std::int64_t> top_k;        ///< default 50; 0 or -1: off
   std::optional<float> top_p;               ///< default 1
   std::optional<float> min_p;               ///< default 0 (off)
@@ -25,10 +25,10 @@ struct SamplingParams {
 
 /// One thing to generate. Exactly one of prompt, messages and token_ids is given.
 struct Request {
-  std::optional<std::string> prompt;     ///< UTF-8
-  std::optional<std::string> messages;   ///< a JSON array of {"role", "content"}: the chat template
+  std::optional<std::string> prompt;    ///< UTF-8
+  std::optional<std::string> messages;  ///< a JSON array of {"role", "content"}: the chat template
   std::optional<std::vector<std::int32_t>> token_ids;
-  std::optional<std::string> tools;      ///< a JSON array, for the chat template
+  std::optional<std::string> tools;  ///< a JSON array, for the chat template
   SamplingParams sampling;
   std::uint64_t row = 0;  ///< keys the random numbers: the same row gives the same text anywhere
 };

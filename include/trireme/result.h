@@ -21,8 +21,9 @@ struct RequestError {
 };
 
 struct Result {
-  std::string text;                     ///< UTF-8, without special tokens and without the stop string
-  std::vector<std::int32_t> token_ids;  ///< what was generated, with the end-of-sequence token if any
+  std::string text;  ///< UTF-8, without special tokens and without the stop string
+  std::vector<std::int32_t>
+      token_ids;  ///< what was generated, with the end-of-sequence token if any
   std::int64_t prompt_tokens = 0;
   FinishReason finish_reason = FinishReason::stop;
   std::optional<RequestError> error;

@@ -20,8 +20,7 @@ namespace {
 constexpr std::size_t rows_ahead = 256;  // requests kept ready for a driver: enough for any batch
 
 ParallelSizes sizes_of(const Options& options) {
-  return {options.data_parallel_size, options.tensor_parallel_size,
-          options.pipeline_parallel_size};
+  return {options.data_parallel_size, options.tensor_parallel_size, options.pipeline_parallel_size};
 }
 
 std::int64_t present() {
@@ -278,10 +277,11 @@ EngineStats Engine::stats() const {
 }
 
 std::string output_identity(const Options& options) {
-  return fmt::format("model={}\ndtype={}\nload_format={}\nload_seed={}\nisa={}\nmax_model_len={}\n",
-                     std::filesystem::canonical(find_model(options.model, options.revision)).string(),
-                     options.dtype, options.load_format, options.load_seed,
-                     make_backend(options.isa)->name(), options.max_model_len);
+  return fmt::format(
+      "model={}\ndtype={}\nload_format={}\nload_seed={}\nisa={}\nmax_model_len={}\n",
+      std::filesystem::canonical(find_model(options.model, options.revision)).string(),
+      options.dtype, options.load_format, options.load_seed, make_backend(options.isa)->name(),
+      options.max_model_len);
 }
 
 void check_options(const Options& options) {

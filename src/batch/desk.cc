@@ -66,7 +66,8 @@ BatchOutcome Desk::end_early(const std::string& reason, int exit_code) const {
 void Desk::report() const {
   const Coordinator& c = server_.coordinator();
   on_progress_({c.finished_rows(), c.total_rows(), c.input_ended(), output_->resumed_rows(),
-                output_->failed_rows(), server_.prompt_tokens(), server_.new_tokens(), c.workers()});
+                output_->failed_rows(), server_.prompt_tokens(), server_.new_tokens(),
+                c.workers()});
 }
 
 }  // namespace trireme

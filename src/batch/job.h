@@ -21,8 +21,9 @@ struct BatchJob {
   RowSettings rows;
   bool restart = false;
   bool overwrite = false;
-  bool stats = false;    ///< every rank prints what it held and did on standard error
-  std::int64_t now = 0;  ///< seconds since the epoch: what strftime_now says, unless the job resumes
+  bool stats = false;  ///< every rank prints what it held and did on standard error
+  std::int64_t now =
+      0;  ///< seconds since the epoch: what strftime_now says, unless the job resumes
   /// Asked several times a second from when the ranks have been started (this process's own model:
   /// loaded); true ends the job so that it can be resumed, with exit code 5. May be empty.
   std::function<bool()> should_stop;
@@ -40,7 +41,8 @@ struct BatchProgress {
   std::size_t workers = 0;
 };
 using OnBatchProgress = std::function<void(const BatchProgress&)>;
-/// Something a person should know: "replica 1: rank 0 was killed by signal 9; its rows go on elsewhere".
+/// Something a person should know: "replica 1: rank 0 was killed by signal 9; its rows go on
+/// elsewhere".
 using OnBatchNotice = std::function<void(const std::string&)>;
 
 struct BatchOutcome {

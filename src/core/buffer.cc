@@ -22,7 +22,8 @@ Buffer::Buffer(std::size_t bytes) : size_(bytes) {
     fail(ErrorKind::resource, "cannot allocate {:.1f} MB of memory: {}",
          static_cast<double>(bytes) / 1e6, std::strerror(errno));
   }
-  if (bytes >= huge_page) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish; refusal costs only speed
+  if (bytes >= huge_page)
+    madvise(memory, bytes, MADV_HUGEPAGE);  // a wish; refusal costs only speed
   data_ = static_cast<std::byte*>(memory);
 }
 

@@ -57,7 +57,8 @@ float f16_to_f32(std::uint16_t bits) {
   const std::uint32_t exponent = (bits >> 10) & 0x1fu;
   const std::uint32_t mantissa = bits & 0x3ffu;
   if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   // Zero and subnormals: mantissa * 2^-24 is exact in float32.
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
@@ -85,13 +86,16 @@ void convert_to_f32(const std::byte* source, DType dtype, float* target, std::si
       std::memcpy(target, source, count * sizeof(float));
       return;
     case DType::bf16:
-      for (std::size_t i = 0; i < count; ++i) target[i] = bf16_to_f32(load<std::uint16_t>(source, i));
+      for (std::size_t i = 0; i < count; ++i)
+        target[i] = bf16_to_f32(load<std::uint16_t>(source, i));
       return;
     case DType::f16:
-      for (std::size_t i = 0; i < count; ++i) target[i] = f16_to_f32(load<std::uint16_t>(source, i));
+      for (std::size_t i = 0; i < count; ++i)
+        target[i] = f16_to_f32(load<std::uint16_t>(source, i));
       return;
     case DType::f64:
-      for (std::size_t i = 0; i < count; ++i) target[i] = static_cast<float>(load<double>(source, i));
+      for (std::size_t i = 0; i < count; ++i)
+        target[i] = static_cast<float>(load<double>(source, i));
       return;
     default:
       fail(ErrorKind::input, "cannot read {} values as floating point", name_of(dtype));

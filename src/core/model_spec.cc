@@ -17,11 +17,16 @@ Range held_elements(ShardAxis axis, const ModelSpec& model, const TensorShard& s
     return Range{heads.begin * model.head_dim, heads.end * model.head_dim};
   };
   switch (axis) {
-    case ShardAxis::heads: return scaled(shard.heads);
-    case ShardAxis::kv_heads: return scaled(shard.kv_heads);
-    case ShardAxis::mlp: return shard.mlp;
-    case ShardAxis::vocab: return shard.vocab;
-    case ShardAxis::none: break;
+    case ShardAxis::heads:
+      return scaled(shard.heads);
+    case ShardAxis::kv_heads:
+      return scaled(shard.kv_heads);
+    case ShardAxis::mlp:
+      return shard.mlp;
+    case ShardAxis::vocab:
+      return shard.vocab;
+    case ShardAxis::none:
+      break;
   }
   TRIREME_ASSERT(false);
   return {};

@@ -19,8 +19,8 @@ void collect(Range node, Range held, std::vector<Range>& out) {
     out.push_back(node);
     return;
   }
-  const auto left = static_cast<std::int64_t>(
-      std::bit_floor(static_cast<std::uint64_t>(node.size() - 1)));
+  const auto left =
+      static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(node.size() - 1)));
   collect({node.begin, node.begin + left}, held, out);
   collect({node.begin + left, node.end}, held, out);
 }

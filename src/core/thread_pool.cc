@@ -23,8 +23,8 @@ void ThreadPool::parallel_for(std::int64_t count, const std::function<void(std::
   parallel_for_with_thread(count, [&work](std::int64_t index, int) { work(index); });
 }
 
-void ThreadPool::parallel_for_with_thread(
-    std::int64_t count, const std::function<void(std::int64_t, int)>& work) {
+void ThreadPool::parallel_for_with_thread(std::int64_t count,
+                                          const std::function<void(std::int64_t, int)>& work) {
   if (workers_.empty() || count <= 1) {
     for (std::int64_t index = 0; index < count; ++index) work(index, 0);
     return;

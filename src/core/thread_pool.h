@@ -34,12 +34,13 @@ class ThreadPool {
   void drain(std::uint32_t round, int thread);
 
   std::vector<std::thread> workers_;
-  // A round's work is published before its tickets; whoever holds a ticket keeps the caller waiting,
-  // so both stay valid for it. A worker that wakes too late finds none left, whatever has been
-  // published since, and touches nothing.
+  // A round's work is published before its tickets; whoever holds a ticket keeps the caller
+  // waiting, so both stay valid for it. A worker that wakes too late finds none left, whatever has
+  // been published since, and touches nothing.
   std::atomic<const std::function<void(std::int64_t, int)>*> work_{nullptr};
   std::atomic<std::int64_t> count_{0};
-  alignas(64) std::atomic<std::uint64_t> tickets_{0};  ///< round in the high half, tickets left below
+  alignas(64) std::atomic<std::uint64_t> tickets_{
+      0};  ///< round in the high half, tickets left below
   alignas(64) std::atomic<std::uint32_t> round_{0};
   alignas(64) std::atomic<std::int64_t> done_{0};
   std::atomic<bool> stop_{false};

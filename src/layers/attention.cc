@@ -4,8 +4,7 @@
 namespace trireme {
 
 Attention::Attention(const ModelSpec& model, const TensorShard& shard, const Config& config)
-    : config_(config),
-      columns_{shard.heads.size(), shard.kv_heads.size(), model.head_dim} {
+    : config_(config), columns_{shard.heads.size(), shard.kv_heads.size(), model.head_dim} {
   const std::int64_t group = model.num_attention_heads / model.num_key_value_heads;
   for (std::int64_t head = shard.heads.begin; head < shard.heads.end; ++head) {
     kv_head_of_.push_back(static_cast<std::int32_t>(head / group - shard.kv_heads.begin));

@@ -1,5 +1,5 @@
-// What one micro-batch carries through the blocks of a rank: the tokens' positions, their sequences,
-// the cache, and the means to compute (backend, threads, group, scratch memory).
+// What one micro-batch carries through the blocks of a rank: the tokens' positions, their
+// sequences, the cache, and the means to compute (backend, threads, group, scratch memory).
 #pragma once
 
 #include <cstdint>

@@ -25,8 +25,8 @@ struct LayerBuilder {
   const PackedVector* vector(std::initializer_list<std::string_view> keys) const;
 };
 
-/// y = x W^T + b with the output dimension cut over the tensor-parallel group: each rank computes its
-/// own columns of y from all of x. Several parameters (q, k, v; gate, up) make one product.
+/// y = x W^T + b with the output dimension cut over the tensor-parallel group: each rank computes
+/// its own columns of y from all of x. Several parameters (q, k, v; gate, up) make one product.
 class ColumnParallelLinear {
  public:
   /// `weights`: keys stacked in order; `biases` likewise, or none.
@@ -45,12 +45,14 @@ class ColumnParallelLinear {
 /// partial sums meet in the fixed tree of the model's virtual shards.
 class RowParallelLinear {
  public:
-  RowParallelLinear(const LayerBuilder& builder, std::string_view weight, std::string_view bias = {});
+  RowParallelLinear(const LayerBuilder& builder, std::string_view weight,
+                    std::string_view bias = {});
   /// x: [tokens, in_features_local] -> [tokens, out_features], the same bits on every rank
   Tensor operator()(Forward& forward, Tensor x) const;
 
  private:
-  RowParallelLinear(const LayerBuilder& builder, const ParameterSpec& weight, std::string_view bias);
+  RowParallelLinear(const LayerBuilder& builder, const ParameterSpec& weight,
+                    std::string_view bias);
 
   TreeSum sum_;
   std::vector<Range> subtrees_;  ///< largest subtrees held, in local shard numbers
@@ -106,7 +108,8 @@ class LayerNorm {
   float eps_;
 };
 
-/// Tables of cos and sin per position, shared by all layers of a rank: [max_positions, rotary_dim/2].
+/// Tables of cos and sin per position, shared by all layers of a rank: [max_positions,
+/// rotary_dim/2].
 struct RotaryTables {
   std::int64_t rotary_dim = 0;
   std::vector<float> cos;

@@ -62,12 +62,11 @@ RowParallelLinear::RowParallelLinear(const LayerBuilder& builder, std::string_vi
 
 RowParallelLinear::RowParallelLinear(const LayerBuilder& builder, const ParameterSpec& weight,
                                      std::string_view bias)
-    : weight_(builder.store.add_matrix(
-          {builder.part(weight.key)},
-          widths(shards_of(builder.model, weight.shard.axis),
-                 held_shards(builder.model, weight.shard.axis, builder.shard.size,
-                             builder.shard.rank)),
-          builder.model.dtype)),
+    : weight_(builder.store.add_matrix({builder.part(weight.key)},
+                                       widths(shards_of(builder.model, weight.shard.axis),
+                                              held_shards(builder.model, weight.shard.axis,
+                                                          builder.shard.size, builder.shard.rank)),
+                                       builder.model.dtype)),
       bias_(bias.empty() ? nullptr : builder.vector(bias)) {
   sum_.shard_count = shards_of(builder.model, weight.shard.axis).count();
   for (int rank = 0; rank < builder.shard.size; ++rank) {

@@ -1,6 +1,6 @@
-// Where a rank's parameters live: layers declare what they need while they are built, one arena is then
-// laid out for all of it, and a loader fills it. The layout is a pure function of the declarations,
-// so replicas on one host can share one filled arena.
+// Where a rank's parameters live: layers declare what they need while they are built, one arena is
+// then laid out for all of it, and a loader fills it. The layout is a pure function of the
+// declarations, so replicas on one host can share one filled arena.
 #pragma once
 
 #include <cstddef>

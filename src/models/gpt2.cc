@@ -1,5 +1,5 @@
-// GPT-2 (GPT2LMHeadModel): learned positions, LayerNorm, one fused c_attn, all with biases; its Conv1D
-// keeps weights as [in, out]. After transformers' modeling_gpt2.
+// GPT-2 (GPT2LMHeadModel): learned positions, LayerNorm, one fused c_attn, all with biases; its
+// Conv1D keeps weights as [in, out]. After transformers' modeling_gpt2.
 #include <cmath>
 
 #include "core/error.h"
@@ -97,9 +97,12 @@ class Gpt2Model : public Model {
   std::unique_ptr<Block> build(const LayerBuilder& builder, std::int64_t block,
                                std::int64_t cache_layer) const override {
     switch (spec_.blocks[static_cast<std::size_t>(block)].kind) {
-      case BlockKind::embed: return std::make_unique<Embed>(builder);
-      case BlockKind::head: return std::make_unique<Head>(builder, config_.layer_norm_epsilon);
-      case BlockKind::layer: break;
+      case BlockKind::embed:
+        return std::make_unique<Embed>(builder);
+      case BlockKind::head:
+        return std::make_unique<Head>(builder, config_.layer_norm_epsilon);
+      case BlockKind::layer:
+        break;
     }
     const Attention::Config attention{.cache_layer = cache_layer, .scale = scale(block - 1)};
     return std::make_unique<Gpt2Layer>(builder, config_, attention);
@@ -157,8 +160,8 @@ std::vector<ParameterSpec> layer_parameters(const ModelSpec& m, const std::strin
 
 void add_blocks(ModelSpec& spec, std::int64_t layers, bool tied) {
   const std::int64_t d = spec.hidden_size;
-  const ParameterSpec wte{"wte.weight", "transformer.wte.weight", spec.vocab_size, d,
-                          {ShardAxis::vocab, 0}};
+  const ParameterSpec wte{
+      "wte.weight", "transformer.wte.weight", spec.vocab_size, d, {ShardAxis::vocab, 0}};
   const ParameterSpec wpe{"wpe.weight", "transformer.wpe.weight", spec.max_positions, d, {}};
   ParameterSpec head = wte;
   head.key = "lm_head.weight";
@@ -191,7 +194,8 @@ std::unique_ptr<Model> make_gpt2(const HfConfig& config, DType dtype) {
   if (config.boolean_or("add_cross_attention", false)) {
     config.reject("add_cross_attention", "false (a decoder on its own)");
   }
-  add_blocks(spec, config.size("n_layer", SizeLimits::layers), config.boolean_or("tie_word_embeddings", true));
+  add_blocks(spec, config.size("n_layer", SizeLimits::layers),
+             config.boolean_or("tie_word_embeddings", true));
   spec.cut();
   Gpt2Config gpt2;
   gpt2.layer_norm_epsilon = static_cast<float>(config.number_or("layer_norm_epsilon", 1e-5));

@@ -139,8 +139,8 @@ void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, Llam
   if (!config.has("head_dim") && spec.hidden_size % spec.num_attention_heads != 0) {
     config.reject("hidden_size", "a multiple of num_attention_heads");
   }
-  spec.head_dim = config.size_or("head_dim", spec.hidden_size / spec.num_attention_heads,
-                                 SizeLimits::head_dim);
+  spec.head_dim =
+      config.size_or("head_dim", spec.hidden_size / spec.num_attention_heads, SizeLimits::head_dim);
   spec.intermediate_size = config.size("intermediate_size", SizeLimits::intermediate);
   spec.vocab_size = config.size("vocab_size", SizeLimits::vocabulary);
   spec.max_positions = config.size_or("max_position_embeddings", 2048);
@@ -162,8 +162,8 @@ void read_qwen_windows(const HfConfig& config, const ModelSpec& spec, LlamaConfi
   }
   const std::int64_t first = config.integer("max_window_layers").value_or(28);
   for (std::size_t i = 0; i < layers; ++i) {
-    const bool sliding = types.empty() ? static_cast<std::int64_t>(i) >= first
-                                       : types[i] == "sliding_attention";
+    const bool sliding =
+        types.empty() ? static_cast<std::int64_t>(i) >= first : types[i] == "sliding_attention";
     llama.sliding_windows.push_back(sliding ? window : 0);
   }
 }
@@ -208,9 +208,12 @@ Attention::Config LlamaModel::attention_config(const LayerBuilder& builder,
 std::unique_ptr<Block> LlamaModel::build(const LayerBuilder& builder, std::int64_t block,
                                          std::int64_t cache_layer) const {
   switch (spec_.blocks[static_cast<std::size_t>(block)].kind) {
-    case BlockKind::embed: return std::make_unique<Embed>(builder);
-    case BlockKind::head: return std::make_unique<Head>(builder, config_.rms_norm_eps);
-    case BlockKind::layer: break;
+    case BlockKind::embed:
+      return std::make_unique<Embed>(builder);
+    case BlockKind::head:
+      return std::make_unique<Head>(builder, config_.rms_norm_eps);
+    case BlockKind::layer:
+      break;
   }
   return build_layer(builder, cache_layer);
 }

@@ -1,5 +1,5 @@
-// Llama and the families that share its layer (Mistral, Qwen2): they differ in data only, namely which
-// biases exist, the attention window and the names of defaults.
+// Llama and the families that share its layer (Mistral, Qwen2): they differ in data only, namely
+// which biases exist, the attention window and the names of defaults.
 #pragma once
 
 #include <memory>

@@ -140,8 +140,7 @@ void load_matrix(ParameterStore& store, PackedMatrix& matrix, const TensorSource
   FirstError error;
   threads.parallel_for(ceil_div(matrix.shape().n, panel_rows), [&](std::int64_t panel) {
     error.guard([&] {
-      const Range rows{panel * panel_rows,
-                       std::min(matrix.shape().n, (panel + 1) * panel_rows)};
+      const Range rows{panel * panel_rows, std::min(matrix.shape().n, (panel + 1) * panel_rows)};
       std::vector<std::byte> values;
       read_stacked(source, matrix, rows, values);
       store.backend().pack_panel(matrix.shape(), panel, values.data(), store.mutable_data(matrix));

@@ -1,5 +1,5 @@
-// Fills a rank's parameters from a checkpoint: reads only the slices this rank keeps, converts them to
-// the dtype computed in, and packs them for the backend.
+// Fills a rank's parameters from a checkpoint: reads only the slices this rank keeps, converts them
+// to the dtype computed in, and packs them for the backend.
 #pragma once
 
 #include <functional>
@@ -9,8 +9,8 @@
 
 namespace trireme {
 
-/// Tensors a model needs that are missing from `source` or have another shape than config.json says:
-/// throws Error(input) naming the file, the tensor, both shapes.
+/// Tensors a model needs that are missing from `source` or have another shape than config.json
+/// says: throws Error(input) naming the file, the tensor, both shapes.
 void check_checkpoint(const ModelSpec& model, const TensorSource& source);
 
 /// Fills every entry of `store`, which has been placed. `progress` hears of each finished entry

@@ -38,7 +38,8 @@ class Model {
   /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
   /// once, before build().
   virtual void prepare(std::int64_t max_positions) { (void)max_positions; }
-  /// Builds spec().blocks[block]; a layer keeps its keys and values in Forward::caches[cache_layer].
+  /// Builds spec().blocks[block]; a layer keeps its keys and values in
+  /// Forward::caches[cache_layer].
   virtual std::unique_ptr<Block> build(const LayerBuilder& builder, std::int64_t block,
                                        std::int64_t cache_layer) const = 0;
 

@@ -108,8 +108,8 @@ RopeConfig read_rope(const HfConfig& config, std::int64_t head_dim, std::int64_t
   rope.theta = config.number_or("rope_theta", rope.theta);
   rope.theta = parameters.number_or("rope_theta", rope.theta);
   if (!(rope.theta > 1)) config.reject("rope_theta", "a number above 1");
-  const double partial = parameters.number_or(
-      "partial_rotary_factor", config.number_or("partial_rotary_factor", 1.0));
+  const double partial =
+      parameters.number_or("partial_rotary_factor", config.number_or("partial_rotary_factor", 1.0));
   if (!(partial > 0 && partial <= 1)) {
     config.reject("partial_rotary_factor", "a number above 0 and at most 1");
   }

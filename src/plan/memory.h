@@ -10,8 +10,8 @@ namespace trireme {
 
 /// What decides the sizes of caches and activations.
 struct MemoryLimits {
-  std::int64_t max_model_len = 0;   ///< longest sequence, tokens
-  std::int64_t max_sequences = 0;   ///< running at once, per replica
+  std::int64_t max_model_len = 0;    ///< longest sequence, tokens
+  std::int64_t max_sequences = 0;    ///< running at once, per replica
   std::int64_t max_step_tokens = 0;  ///< rows of a micro-batch
 };
 

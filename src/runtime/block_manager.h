@@ -1,5 +1,5 @@
-// Which cache blocks are free, in use or remembered. Full blocks are remembered by the tokens that lead
-// up to their end, so sequences that begin alike share them (a key or value depends on nothing
+// Which cache blocks are free, in use or remembered. Full blocks are remembered by the tokens that
+// lead up to their end, so sequences that begin alike share them (a key or value depends on nothing
 // else, so sharing changes no byte). A shared block is never written again.
 #pragma once
 
@@ -25,8 +25,8 @@ class BlockManager {
   std::optional<std::int32_t> allocate();
   void release(std::int32_t block);
 
-  /// Remembers `block`, which holds the last `tokens.size()` tokens after the blocks of `parent` (-1:
-  /// from the start).
+  /// Remembers `block`, which holds the last `tokens.size()` tokens after the blocks of `parent`
+  /// (-1: from the start).
   void remember(std::int32_t block, std::int32_t parent, std::span<const std::int32_t> tokens);
   /// The remembered block that holds `tokens` after `parent`, now with one more user.
   std::optional<std::int32_t> share(std::int32_t parent, std::span<const std::int32_t> tokens);

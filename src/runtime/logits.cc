@@ -24,10 +24,10 @@ struct WantedRow {
 
 /// What the ranks send to the first one, per wanted row, and what it makes of it.
 struct Gathered {
-  std::vector<Top> tops;                    ///< rows that want the largest logit
-  std::vector<ExpSum> sums;                 ///< [rows with a target, vocabulary blocks]
-  std::vector<float> targets;               ///< rows with a target: its logit, if it is here
-  std::vector<float> logits;                ///< rows that want all: this rank's columns
+  std::vector<Top> tops;       ///< rows that want the largest logit
+  std::vector<ExpSum> sums;    ///< [rows with a target, vocabulary blocks]
+  std::vector<float> targets;  ///< rows with a target: its logit, if it is here
+  std::vector<float> logits;   ///< rows that want all: this rank's columns
 };
 
 std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
@@ -49,11 +49,10 @@ std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
 
 /// Copies the wanted rows of x together and runs the head over them: [rows, vocab_local].
 Tensor local_logits(const LogitsReader& r, std::span<const WantedRow> wanted, Tensor x) {
-  const Tensor rows =
-      r.forward.scratch.matrix(static_cast<std::int64_t>(wanted.size()), x.cols);
+  const Tensor rows = r.forward.scratch.matrix(static_cast<std::int64_t>(wanted.size()), x.cols);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
-    std::memcpy(rows.data + static_cast<std::int64_t>(i) * x.cols,
-                x.data + wanted[i].row * x.cols, static_cast<std::size_t>(x.cols) * sizeof(float));
+    std::memcpy(rows.data + static_cast<std::int64_t>(i) * x.cols, x.data + wanted[i].row * x.cols,
+                static_cast<std::size_t>(x.cols) * sizeof(float));
   }
   return r.head.forward(r.forward, rows);
 }
@@ -105,7 +104,8 @@ class PartsReader {
     vocab_size_ = r.model.vocab_size;
   }
 
-  /// The largest logit over all ranks; the lowest id among equals, since ranks come in order of ids.
+  /// The largest logit over all ranks; the lowest id among equals, since ranks come in order of
+  /// ids.
   std::int32_t next_top() {
     Top best{-INFINITY, -1};
     for (const Gathered& part : parts_) {

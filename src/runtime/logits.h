@@ -1,5 +1,5 @@
-// The end of a step: from hidden states to chosen tokens and log-probabilities, over a vocabulary that
-// is cut across the tensor-parallel group.
+// The end of a step: from hidden states to chosen tokens and log-probabilities, over a vocabulary
+// that is cut across the tensor-parallel group.
 #pragma once
 
 #include <optional>

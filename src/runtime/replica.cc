@@ -80,8 +80,7 @@ ModelFiles open_model(const Options& options) {
          options.load_format);
   }
   std::unique_ptr<TensorSource> source = dummy ? nullptr : open_checkpoint(directory);
-  std::unique_ptr<Model> model =
-      make_model(config, resolve_dtype(options, config, source.get()));
+  std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, source.get()));
   if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   check_checkpoint(model->spec(), *source);
   return {directory, std::move(config), std::move(source), std::move(model)};
@@ -96,8 +95,8 @@ void check_plan(const ModelSpec& model, const ParallelSizes& sizes) {
     fail(ErrorKind::usage,
          "-tp {}: this model has {} virtual shards of attention heads, {} of the MLP and {} of the "
          "vocabulary, so -tp can be at most {}; use -pp or -dp for more ranks",
-         sizes.tp, model.head_shards.count(), model.mlp_shards.count(),
-         model.vocab_shards.count(), model.max_tensor_parallel());
+         sizes.tp, model.head_shards.count(), model.mlp_shards.count(), model.vocab_shards.count(),
+         model.max_tensor_parallel());
   }
   const auto blocks = static_cast<int>(model.blocks.size());
   if (sizes.pp > blocks) {
@@ -113,9 +112,7 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
     : files_(open_model(options)),
       backend_(make_backend(options.isa)),
       ranks_(std::move(ranks)),
-      sizes_{.dp = 1,
-             .tp = options.tensor_parallel_size,
-             .pp = options.pipeline_parallel_size},
+      sizes_{.dp = 1, .tp = options.tensor_parallel_size, .pp = options.pipeline_parallel_size},
       limits_(memory_limits(options, spec())) {
   check_plan(spec(), sizes_);
   TRIREME_ASSERT(ranks_->size() == sizes_.replica());
@@ -194,10 +191,11 @@ std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks
                                     : available_memory() / 2 / std::max(1, local_ranks);
     blocks = std::min(blocks, budget / largest);
     if (blocks < 1) {
-      fail(ErrorKind::resource,
-           "the KV cache needs at least {} bytes per rank for one block of {} tokens, and there are "
-           "{}; use --kv-cache-memory, -tp or -pp",
-           largest, kv_block_tokens, budget);
+      fail(
+          ErrorKind::resource,
+          "the KV cache needs at least {} bytes per rank for one block of {} tokens, and there are "
+          "{}; use --kv-cache-memory, -tp or -pp",
+          largest, kv_block_tokens, budget);
     }
   }
   std::memcpy(message.data(), &blocks, sizeof(blocks));

@@ -81,7 +81,7 @@ class Replica {
   MemoryLimits limits_;
   std::unique_ptr<ThreadPool> threads_;
   std::unique_ptr<Stage> stage_;
-  Buffer weights_;  ///< this process's own, unless
+  Buffer weights_;                              ///< this process's own, unless
   std::unique_ptr<SharedOnce> shared_weights_;  ///< the host's replicas share one copy
   std::int64_t kv_blocks_ = 0;
   std::unique_ptr<Driver> driver_;

@@ -47,8 +47,8 @@ std::vector<Candidate> best_candidates(std::span<const float> logits, float temp
     const auto kth = all.begin() + (top_k - 1);
     std::nth_element(all.begin(), kth, all.end(), before);
     const float least = kth->logit;
-    const auto end = std::partition(kth + 1, all.end(),
-                                    [&](const Candidate& c) { return c.logit >= least; });
+    const auto end =
+        std::partition(kth + 1, all.end(), [&](const Candidate& c) { return c.logit >= least; });
     all.erase(end, all.end());
   }
   std::sort(all.begin(), all.end(), before);
@@ -101,8 +101,7 @@ std::vector<std::pair<std::int32_t, double>> distribution(std::span<float> logit
                                                           std::span<const std::int32_t> penalized) {
   TRIREME_ASSERT(!logits.empty());
   penalize(logits, settings.repetition_penalty, penalized);
-  std::vector<Candidate> candidates =
-      best_candidates(logits, settings.temperature, settings.top_k);
+  std::vector<Candidate> candidates = best_candidates(logits, settings.temperature, settings.top_k);
   keep_top_p(candidates, settings.top_p);
   keep_min_p(candidates, settings.min_p);
   const std::vector<double> p = softmax(candidates);

@@ -1,5 +1,5 @@
-// Choosing the next token from a row of logits, in the order in which transformers' generate() applies
-// its processors: repetition penalty, temperature, top-k, top-p, min-p.
+// Choosing the next token from a row of logits, in the order in which transformers' generate()
+// applies its processors: repetition penalty, temperature, top-k, top-p, min-p.
 #pragma once
 
 #include <cstdint>

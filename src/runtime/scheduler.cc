@@ -82,10 +82,10 @@ std::optional<StepPlan> Scheduler::schedule() {
 void Scheduler::admit(std::int64_t tokens_left) {
   std::int64_t promised = 0;  // blocks that admitted prompts have yet to take
   for (const SequencePtr& sequence : running_) {
-    const auto needed = ceil_div(static_cast<std::int64_t>(sequence->request.tokens.size()) + 1,
-                                 block_tokens);
-    promised += std::max<std::int64_t>(
-        0, needed - static_cast<std::int64_t>(sequence->blocks.size()));
+    const auto needed =
+        ceil_div(static_cast<std::int64_t>(sequence->request.tokens.size()) + 1, block_tokens);
+    promised +=
+        std::max<std::int64_t>(0, needed - static_cast<std::int64_t>(sequence->blocks.size()));
   }
   while (!waiting_.empty() && running() < limits_.max_sequences && tokens_left > 0) {
     Sequence& next = *waiting_.front();
@@ -99,8 +99,8 @@ void Scheduler::admit(std::int64_t tokens_left) {
   }
 }
 
-/// Takes over remembered blocks of earlier sequences that begin alike. At least one token is left to
-/// compute, and scoring needs every row.
+/// Takes over remembered blocks of earlier sequences that begin alike. At least one token is left
+/// to compute, and scoring needs every row.
 void Scheduler::share_prefix(Sequence& sequence) {
   if (sequence.request.score) return;
   const std::vector<std::int32_t>& tokens = sequence.request.tokens;
@@ -119,8 +119,7 @@ void Scheduler::share_prefix(Sequence& sequence) {
 
 /// Gets the blocks for the next `tokens` tokens, preempting younger sequences if need be.
 bool Scheduler::place(Sequence& sequence, std::int64_t tokens) {
-  const auto needed =
-      static_cast<std::size_t>(ceil_div(sequence.computed + tokens, block_tokens));
+  const auto needed = static_cast<std::size_t>(ceil_div(sequence.computed + tokens, block_tokens));
   while (sequence.blocks.size() < needed) {
     if (const std::optional<std::int32_t> block = blocks_.allocate()) {
       sequence.blocks.push_back(*block);

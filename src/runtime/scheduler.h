@@ -16,13 +16,13 @@ namespace trireme {
 
 /// One sequence to continue (or to score), as token ids.
 struct SequenceRequest {
-  std::uint64_t id = 0;  ///< the caller's, unique among unfinished ones
+  std::uint64_t id = 0;              ///< the caller's, unique among unfinished ones
   std::vector<std::int32_t> tokens;  ///< at least one
   SamplerSettings sampler;
   std::int64_t max_new_tokens = 0;
   std::vector<std::int32_t> end_tokens;  ///< end the sequence when chosen
-  bool score = false;   ///< log-probabilities of `tokens` instead of new ones
-  bool logits = false;  ///< with score: the logits too
+  bool score = false;                    ///< log-probabilities of `tokens` instead of new ones
+  bool logits = false;                   ///< with score: the logits too
 };
 
 /// What a step brought one sequence.
@@ -98,7 +98,7 @@ class Scheduler {
 
   SchedulerLimits limits_;
   BlockManager blocks_;
-  std::list<SequencePtr> running_;    ///< oldest first
+  std::list<SequencePtr> running_;  ///< oldest first
   std::deque<SequencePtr> waiting_;
   std::deque<Step> steps_;  ///< in flight, oldest first
   std::int64_t preemptions_ = 0;

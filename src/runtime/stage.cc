@@ -34,8 +34,7 @@ Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits
       model_(model),
       point_(point_of(context.replica.rank(), context.sizes)),
       shard_(tensor_shard(model.spec(), context.sizes.tp, point_.tp)),
-      range_(partition_stages(model.spec(),
-                              context.sizes.pp)[static_cast<std::size_t>(point_.pp)]),
+      range_(partition_stages(model.spec(), context.sizes.pp)[static_cast<std::size_t>(point_.pp)]),
       limits_(limits),
       tensor_group_(context.replica.group(tensor_group({0, point_.pp, 0}, context.sizes))),
       parameters_(context.backend),
@@ -109,8 +108,8 @@ Tensor Stage::input(Forward& forward) {
   if (holds_first_block()) return blocks_.front()->forward(forward, {});
   const Tensor x = scratch_.matrix(forward.rows(), model_.spec().hidden_size);
   context_.replica.receive_into(
-      neighbour(-1), {reinterpret_cast<std::byte*>(x.data),
-                      static_cast<std::size_t>(x.size()) * sizeof(float)});
+      neighbour(-1),
+      {reinterpret_cast<std::byte*>(x.data), static_cast<std::size_t>(x.size()) * sizeof(float)});
   return x;
 }
 

@@ -1,5 +1,5 @@
-// One rank's part of a model: its blocks, their weights, its share of the KV cache, and the execution
-// of steps over them.
+// One rank's part of a model: its blocks, their weights, its share of the KV cache, and the
+// execution of steps over them.
 #pragma once
 
 #include <functional>

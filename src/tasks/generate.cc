@@ -44,8 +44,8 @@ void Generator::start(std::uint64_t tag, const Request& request, OnText on_text)
   sequence.sampler = sampling.sampler;
   sequence.max_new_tokens = sampling.max_new_tokens;
   sequence.end_tokens = std::move(sampling.end_tokens);
-  const auto [it, fresh] = active_.try_emplace(tag, prompts_.tokenizer(), std::move(sampling.stop),
-                                               std::move(on_text));
+  const auto [it, fresh] =
+      active_.try_emplace(tag, prompts_.tokenizer(), std::move(sampling.stop), std::move(on_text));
   TRIREME_ASSERT(fresh);
   it->second.result.prompt_tokens = length;
   prompt_tokens_ += length;

@@ -46,7 +46,8 @@ void require(bool condition, std::string_view field, double value, std::string_v
 
 /// Naming how to sample means wanting to sample.
 bool asks_to_sample(const SamplingParams& p) {
-  return (p.temperature && *p.temperature > 0) || (!p.temperature && (p.top_k || p.top_p || p.min_p));
+  return (p.temperature && *p.temperature > 0) ||
+         (!p.temperature && (p.top_k || p.top_p || p.min_p));
 }
 
 }  // namespace
@@ -94,7 +95,8 @@ ResolvedSampling GenerationDefaults::resolve(const Request& request, std::int64_
           static_cast<double>(s.temperature), "a number from 0 (greedy) up");
   s.greedy = !sample || s.temperature == 0;
   const std::int64_t top_k = first(asked.top_k, defaults_.top_k).value_or(default_top_k);
-  require(top_k >= -1, "top_k", static_cast<double>(top_k), "a positive number, or 0 or -1 for all");
+  require(top_k >= -1, "top_k", static_cast<double>(top_k),
+          "a positive number, or 0 or -1 for all");
   s.top_k = static_cast<std::int32_t>(
       std::clamp<std::int64_t>(top_k, 0, std::numeric_limits<std::int32_t>::max()));
   s.top_p = first(asked.top_p, defaults_.top_p).value_or(1.0f);

@@ -1,5 +1,5 @@
-// What a request that leaves something open means: generation_config.json first, then the defaults of
-// transformers' generate().
+// What a request that leaves something open means: generation_config.json first, then the defaults
+// of transformers' generate().
 #pragma once
 
 #include <cstdint>

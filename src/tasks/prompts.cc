@@ -34,8 +34,7 @@ std::vector<std::int32_t> Prompts::encode(const Request& request,
   const int given = int{request.prompt.has_value()} + int{request.messages.has_value()} +
                     int{request.token_ids.has_value()};
   if (given != 1) {
-    throw RequestFailure("invalid_request",
-                         "give exactly one of prompt, messages and token ids");
+    throw RequestFailure("invalid_request", "give exactly one of prompt, messages and token ids");
   }
   if (!request.token_ids) tokenizer();  // a model without one is no fault of the request
   std::vector<std::int32_t> ids;
@@ -75,9 +74,9 @@ void Prompts::check_ids(const std::vector<std::int32_t>& ids) const {
   if (ids.empty()) throw RequestFailure("empty_prompt", "the prompt has no tokens");
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= vocab_size_) {
-      throw RequestFailure("invalid_token",
-                           fmt::format("token id {} is outside the model's vocabulary of {}", id,
-                                       vocab_size_));
+      throw RequestFailure(
+          "invalid_token",
+          fmt::format("token id {} is outside the model's vocabulary of {}", id, vocab_size_));
     }
   }
 }

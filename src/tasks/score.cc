@@ -5,8 +5,7 @@
 namespace trireme {
 
 Scorer::Scorer(Replica& replica, std::int64_t now)
-    : replica_(replica),
-      prompts_(replica.files().directory, replica.spec().vocab_size, now) {}
+    : replica_(replica), prompts_(replica.files().directory, replica.spec().vocab_size, now) {}
 
 void Scorer::submit(std::uint64_t tag, const Request& request, bool logits) {
   try {

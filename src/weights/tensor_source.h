@@ -1,5 +1,5 @@
-// Where tensors come from: a checkpoint's files, or made-up numbers. Sources hand out slices, so that a
-// rank reads only the bytes it keeps.
+// Where tensors come from: a checkpoint's files, or made-up numbers. Sources hand out slices, so
+// that a rank reads only the bytes it keeps.
 #pragma once
 
 #include <cstddef>
@@ -63,11 +63,12 @@ struct DummyTensor {
 
 /// Makes up the given tensors: each element is a pure function of (seed, tensor name, index), so
 /// that any slice under any plan sees the same numbers.
-std::unique_ptr<TensorSource> make_dummy_source(std::vector<DummyTensor> tensors, std::uint64_t seed);
+std::unique_ptr<TensorSource> make_dummy_source(std::vector<DummyTensor> tensors,
+                                                std::uint64_t seed);
 
 /// Finds a model directory: a path, or `org/name` in the local Hugging Face cache (HF_HUB_CACHE,
-/// HF_HOME, XDG_CACHE_HOME, ~/.cache/huggingface/hub honoured; `revision` a branch or commit). Throws
-/// Error(input) saying where it looked.
+/// HF_HOME, XDG_CACHE_HOME, ~/.cache/huggingface/hub honoured; `revision` a branch or commit).
+/// Throws Error(input) saying where it looked.
 std::filesystem::path find_model(std::string_view model, std::string_view revision = "main");
 
 }  // namespace trireme

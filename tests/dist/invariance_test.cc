@@ -1,5 +1,5 @@
-// Promise 1: the same bytes under every plan. Real processes, whole runs of the program, compared byte for
-// byte. The models cross several K blocks, virtual shards, KV blocks and tails.
+// Promise 1: the same bytes under every plan. Real processes, whole runs of the program, compared
+// byte for byte. The models cross several K blocks, virtual shards, KV blocks and tails.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,7 +19,8 @@ class Workbench {
   explicit Workbench(const std::string& config) {
     const std::filesystem::path data = std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data";
     std::filesystem::create_directory(model());
-    write_file(model() / "config.json", widened(read_file(data / "golden" / config / "config.json")));
+    write_file(model() / "config.json",
+               widened(read_file(data / "golden" / config / "config.json")));
     std::filesystem::copy(data / "tokenizers/gpt2/tokenizer.json", model() / "tokenizer.json");
     write_file(folder_ / "rows.jsonl", rows());
     write_file(folder_ / "ids.jsonl", ids());
@@ -58,9 +59,9 @@ class Workbench {
       words.assign(flags.begin() + 1, split);
       words.push_back(trireme_program());
     }
-    for (const std::string& word : Words{name, "--model", model().string(), "-i",
-                                         (folder_ / input).string(), "-o", out, "--load-format",
-                                         "dummy", "--max-model-len", "256", "--dtype", dtype}) {
+    for (const std::string& word :
+         Words{name, "--model", model().string(), "-i", (folder_ / input).string(), "-o", out,
+               "--load-format", "dummy", "--max-model-len", "256", "--dtype", dtype}) {
       words.push_back(word);
     }
     words.insert(words.end(), more.begin(), more.end());
@@ -188,8 +189,8 @@ TEST_P(Invariance, Mpi) {
     words.insert(words.end(), flags.begin(), flags.end());
     return words;
   };
-  expect_same(bench, {mpi("4", {"-tp", "2", "-pp", "2"}), mpi("2", {"-dp", "2"}),
-                      mpi("3", {"-tp", "3"})});
+  expect_same(bench,
+              {mpi("4", {"-tp", "2", "-pp", "2"}), mpi("2", {"-dp", "2"}), mpi("3", {"-tp", "3"})});
 }
 
 TEST_P(Invariance, APlanDependentReductionIsNoticed) {
@@ -203,7 +204,8 @@ TEST_P(Invariance, APlanDependentReductionIsNoticed) {
 std::vector<std::int64_t> numbers(const std::string& text, const std::string& key) {
   std::vector<std::int64_t> out;
   const std::string quoted = "\"" + key + "\": ";
-  for (std::size_t at = text.find(quoted); at != std::string::npos; at = text.find(quoted, at + 1)) {
+  for (std::size_t at = text.find(quoted); at != std::string::npos;
+       at = text.find(quoted, at + 1)) {
     out.push_back(std::stoll(text.substr(at + quoted.size(), 20)));
   }
   return out;
@@ -236,21 +238,17 @@ TEST_P(Invariance, CountersProveThatWeightsWorkAndRowsAreSplit) {
   EXPECT_GT(std::min(rows[0], rows[1]), 0) << "both replicas worked: " << both;
   EXPECT_EQ(sum(rows), tokens);
   EXPECT_NE(both.find("\"shared_weights\": true"), std::string::npos) << both;
-  EXPECT_GT(sum(numbers(bench.batch_stats({"--kv-cache-memory", small_cache()},
-                                          GetParam().dtype),
+  EXPECT_GT(sum(numbers(bench.batch_stats({"--kv-cache-memory", small_cache()}, GetParam().dtype),
                         "preemptions")),
             0)
       << "the small cache of the other tests forces preemption";
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Invariance,
-                         ::testing::Values(Setting{"wide_llama", "float32"},
-                                           Setting{"wide_llama", "bfloat16"},
-                                           Setting{"wide_gpt2", "float32"},
-                                           Setting{"wide_gpt2", "float16"}),
-                         [](const auto& param) {
-                           return param.param.config + "_" + param.param.dtype;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Models, Invariance,
+    ::testing::Values(Setting{"wide_llama", "float32"}, Setting{"wide_llama", "bfloat16"},
+                      Setting{"wide_gpt2", "float32"}, Setting{"wide_gpt2", "float16"}),
+    [](const auto& param) { return param.param.config + "_" + param.param.dtype; });
 
 }  // namespace
 }  // namespace trireme::testing

@@ -1,5 +1,5 @@
-// Parity with Hugging Face: float32 logits, log-probabilities and greedy continuations of tiny models of
-// every family, as transformers computed them.
+// Parity with Hugging Face: float32 logits, log-probabilities and greedy continuations of tiny
+// models of every family, as transformers computed them.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -24,7 +24,8 @@ class Parity : public ::testing::TestWithParam<std::string> {
   }
 };
 
-std::map<std::uint64_t, SequenceEvent> run(Replica& replica, std::vector<SequenceRequest> requests) {
+std::map<std::uint64_t, SequenceEvent> run(Replica& replica,
+                                           std::vector<SequenceRequest> requests) {
   std::map<std::uint64_t, SequenceEvent> finished;
   for (SequenceRequest& request : requests) replica.driver().scheduler().add(std::move(request));
   while (!replica.driver().scheduler().idle()) {
@@ -48,8 +49,7 @@ TEST_P(Parity, LogitsAndLogprobs) {
   std::vector<SequenceRequest> requests;
   const std::size_t count = comparable_sequences(GetParam(), golden);
   for (std::size_t i = 0; i < count; ++i) {
-    requests.push_back(
-        {.id = i, .tokens = golden.sequences[i].ids, .score = true, .logits = true});
+    requests.push_back({.id = i, .tokens = golden.sequences[i].ids, .score = true, .logits = true});
   }
   const auto finished = run(replica, std::move(requests));
   for (std::size_t i = 0; i < count; ++i) {

@@ -1,5 +1,5 @@
-// The sampler against transformers' own logits processors: the same probabilities, and drawn tokens that
-// pass a chi-square test against them.
+// The sampler against transformers' own logits processors: the same probabilities, and drawn tokens
+// that pass a chi-square test against them.
 #include "runtime/sampler.h"
 
 #include <gtest/gtest.h>
@@ -39,8 +39,8 @@ TEST(Sampler, GivesTheProbabilitiesOfTransformers) {
   const Json goldens = read_goldens();
   const std::vector<std::int32_t> previous = previous_of(goldens);
   for (const Json& one : goldens.at("cases")) {
-    auto logits = goldens.at("logits").at(one.at("logits").get<std::string>())
-                      .get<std::vector<float>>();
+    auto logits =
+        goldens.at("logits").at(one.at("logits").get<std::string>()).get<std::vector<float>>();
     const auto expected = one.at("probabilities").get<std::vector<double>>();
     std::vector<double> actual(expected.size(), 0.0);
     for (const auto& [id, p] : distribution(logits, settings_of(one.at("settings")), previous)) {
@@ -83,8 +83,8 @@ TEST(Sampler, DrawsPassAChiSquareTestAgainstTransformers) {
   const std::vector<std::int32_t> previous = previous_of(goldens);
   constexpr int draws = 20000;
   for (const Json& one : goldens.at("cases")) {
-    const auto logits = goldens.at("logits").at(one.at("logits").get<std::string>())
-                            .get<std::vector<float>>();
+    const auto logits =
+        goldens.at("logits").at(one.at("logits").get<std::string>()).get<std::vector<float>>();
     const auto p = one.at("probabilities").get<std::vector<double>>();
     SamplerSettings settings = settings_of(one.at("settings"));
     settings.seed = 11;

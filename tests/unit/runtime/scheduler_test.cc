@@ -1,6 +1,6 @@
-// The scheduler against a model that needs no tensors: the next token is a hash of all tokens before it,
-// recomputed from what the step plans wrote into a simulated cache. Whatever is chunked, batched,
-// preempted or shared, every sequence must come out the same.
+// The scheduler against a model that needs no tensors: the next token is a hash of all tokens
+// before it, recomputed from what the step plans wrote into a simulated cache. Whatever is chunked,
+// batched, preempted or shared, every sequence must come out the same.
 #include "runtime/scheduler.h"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,8 @@ constexpr std::int64_t block_tokens = 32;
 /// Keeps what each cache block holds, as a rank would.
 class FakeRank {
  public:
-  explicit FakeRank(std::int64_t blocks) : cache_(static_cast<std::size_t>(blocks * block_tokens)) {}
+  explicit FakeRank(std::int64_t blocks)
+      : cache_(static_cast<std::size_t>(blocks * block_tokens)) {}
 
   StepResult execute(const StepPlan& plan) {
     for (const StepSequence& s : plan.sequences) {
@@ -41,8 +42,8 @@ class FakeRank {
  private:
   std::int32_t& at(const StepSequence& s, std::int64_t position) {
     const auto block = static_cast<std::size_t>(position / block_tokens);
-    return cache_.at(static_cast<std::size_t>(s.blocks.at(block) * block_tokens +
-                                              position % block_tokens));
+    return cache_.at(
+        static_cast<std::size_t>(s.blocks.at(block) * block_tokens + position % block_tokens));
   }
   std::int32_t next_token(const StepSequence& s, std::int64_t end) {
     std::uint32_t hash = 17;
@@ -182,8 +183,7 @@ TEST(Scheduler, EndTokensAndLengthsEndSequences) {
   EXPECT_EQ(outcome.tokens.at(1).back(), all[9]);
   EXPECT_LE(outcome.tokens.at(1).size(), 10u);
   request.end_tokens.clear();
-  const Outcome limited =
-      run({.blocks = 8, .max_step_tokens = 16, .max_model_len = 30}, {request});
+  const Outcome limited = run({.blocks = 8, .max_step_tokens = 16, .max_model_len = 30}, {request});
   EXPECT_EQ(limited.tokens.at(1).size(), 28u) << "the context is full";
 }
 
