@@ -1,10 +1,8 @@
 #include "models/hf_config.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "core/error.h"
+#include "core/read_file.h"
 
 namespace trireme {
 
@@ -12,13 +10,7 @@ HfConfig::HfConfig(std::shared_ptr<const nlohmann::json> json, std::string where
     : json_(std::move(json)), where_(std::move(where)) {}
 
 HfConfig HfConfig::read(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    fail(ErrorKind::input, "{}: cannot open it; a model directory needs this file", file.string());
-  }
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return parse(text.view(), file.string());
+  return parse(read_file(file), file.string());
 }
 
 HfConfig HfConfig::parse(std::string_view text, std::string where) {
@@ -38,12 +30,16 @@ const nlohmann::json* HfConfig::get(std::string_view key) const {
 }
 
 void HfConfig::reject(std::string_view key, std::string_view expected) const {
-  const nlohmann::json* value = get(key);
   fail(ErrorKind::input, "{}: {} is {}; expected {}", where_, key,
-       value == nullptr ? "missing" : value->dump().substr(0, 200), expected);
+       get(key) == nullptr ? "missing" : text_of(key), expected);
 }
 
 bool HfConfig::has(std::string_view key) const { return get(key) != nullptr; }
+
+bool HfConfig::is_null(std::string_view key) const {
+  const auto found = json_->find(key);
+  return found != json_->end() && found->is_null();
+}
 
 std::optional<std::int64_t> HfConfig::integer(std::string_view key) const {
   const nlohmann::json* value = get(key);
@@ -77,6 +73,15 @@ std::optional<double> HfConfig::number(std::string_view key) const {
 
 double HfConfig::number_or(std::string_view key, double fallback) const {
   return number(key).value_or(fallback);
+}
+
+std::optional<double> HfConfig::number_within(std::string_view key, double least,
+                                              double most) const {
+  const std::optional<double> value = number(key);
+  if (value && !(*value >= least && *value <= most)) {
+    reject(key, fmt::format("a number from {} to {}", least, most));
+  }
+  return value;
 }
 
 std::optional<bool> HfConfig::boolean(std::string_view key) const {
@@ -129,7 +134,26 @@ HfConfig HfConfig::object(std::string_view key) const {
   return {std::make_shared<nlohmann::json>(*value), where_ + ": " + std::string(key)};
 }
 
+bool HfConfig::is_object(std::string_view key) const {
+  const nlohmann::json* value = get(key);
+  return value != nullptr && value->is_object();
+}
+
 bool HfConfig::empty() const { return json_->empty(); }
+
+std::vector<std::string> HfConfig::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json_->items()) keys.push_back(key);
+  return keys;
+}
+
+std::string HfConfig::text_of(std::string_view key) const {
+  constexpr std::size_t longest = 200;
+  const nlohmann::json* value = get(key);
+  if (value == nullptr) return "null";
+  const std::string text = value->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  return text.size() <= longest ? text : text.substr(0, longest) + "...";
+}
 
 std::optional<DType> HfConfig::dtype() const {
   const std::string_view key = has("dtype") ? "dtype" : "torch_dtype";

@@ -24,6 +24,8 @@ class HfConfig {
 
   // A key that is absent or null counts as not given.
   bool has(std::string_view key) const;
+  /// The key is there, and its value is null.
+  bool is_null(std::string_view key) const;
   /// No dimension of a model is larger; what is, is a mistake or an attack.
   static constexpr std::int64_t largest_size = std::int64_t{1} << 31;
   /// A positive integer up to `most` that must be there.
@@ -34,6 +36,8 @@ class HfConfig {
   std::optional<std::int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;
   double number_or(std::string_view key, double fallback) const;
+  /// A number from `least` to `most`.
+  std::optional<double> number_within(std::string_view key, double least, double most) const;
   std::optional<bool> boolean(std::string_view key) const;
   bool boolean_or(std::string_view key, bool fallback) const;
   std::string string_or(std::string_view key, std::string_view fallback) const;
@@ -42,7 +46,11 @@ class HfConfig {
   std::vector<std::int64_t> integers(std::string_view key) const;
   /// A nested object; an empty one where it is not given.
   HfConfig object(std::string_view key) const;
+  bool is_object(std::string_view key) const;
   bool empty() const;
+  std::vector<std::string> keys() const;
+  /// The value as JSON, cut to a length that fits a message; "null" if there is none.
+  std::string text_of(std::string_view key) const;
 
   /// `dtype` (transformers 5) or `torch_dtype` (transformers 4), if given.
   std::optional<DType> dtype() const;

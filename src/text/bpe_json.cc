@@ -1,7 +1,7 @@
 // Reading a BPE model from tokenizer.json, or from vocab.json and merges.txt.
-#include <fstream>
+#include <sstream>
 
-#include "core/error.h"
+#include "core/read_file.h"
 #include "text/bpe.h"
 
 namespace trireme::text {
@@ -89,8 +89,7 @@ std::unique_ptr<Bpe> read_bpe_files(const std::filesystem::path& vocab_json,
                                     const std::filesystem::path& merges_txt) {
   const JsonFile vocabulary = JsonFile::read(vocab_json);
   auto bpe = std::make_unique<Bpe>(read_vocabulary(vocabulary.root()), BpeOptions{});
-  std::ifstream merges(merges_txt);
-  if (!merges) fail(ErrorKind::input, "{}: cannot be read", merges_txt.string());
+  std::istringstream merges(read_file(merges_txt));
   std::string line;
   while (std::getline(merges, line)) {
     if (line.ends_with('\r')) line.pop_back();
@@ -98,7 +97,6 @@ std::unique_ptr<Bpe> read_bpe_files(const std::filesystem::path& vocab_json,
       add_joined_merge(*bpe, line, merges_txt.string());
     }
   }
-  if (merges.bad()) fail(ErrorKind::input, "{}: reading failed", merges_txt.string());
   return bpe;
 }
 

@@ -1,9 +1,6 @@
 #include "text/chat_template.h"
 
-#include <fstream>
-#include <sstream>
-
-#include "core/error.h"
+#include "core/read_file.h"
 
 namespace trireme {
 namespace {
@@ -12,18 +9,11 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using Sources = std::map<std::string, std::string>;  // template texts by name
 
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || text.fail()) fail(ErrorKind::input, "{}: cannot be read", path.string());
-  return text.str();
-}
-
 /// The object in a JSON file; an empty one if there is no such file.
 Json read_object(const fs::path& path) {
-  if (!fs::exists(path)) return Json::object();
-  const Json json = Json::parse(read_text(path), nullptr, false);
+  const std::optional<std::string> text = read_file_if_there(path);
+  if (!text) return Json::object();
+  const Json json = Json::parse(*text, nullptr, false);
   if (json.is_discarded()) fail(ErrorKind::input, "{}: is not valid JSON", path.string());
   if (!json.is_object()) fail(ErrorKind::input, "{}: must hold a JSON object", path.string());
   return json;
@@ -33,12 +23,12 @@ Json read_object(const fs::path& path) {
 Sources sources_from_files(const fs::path& directory) {
   Sources sources;
   const fs::path main = directory / "chat_template.jinja";
-  if (fs::exists(main)) sources["default"] = read_text(main);
+  if (auto text = read_file_if_there(main)) sources["default"] = std::move(*text);
   for (const char* folder : {"additional_chat_templates", "chat_templates"}) {
-    if (!fs::is_directory(directory / folder)) continue;
+    if (!is_folder(directory / folder)) continue;
     for (const auto& entry : fs::directory_iterator(directory / folder)) {
       if (entry.path().extension() != ".jinja") continue;
-      sources.try_emplace(entry.path().stem().string(), read_text(entry.path()));
+      sources.try_emplace(entry.path().stem().string(), read_file(entry.path()));
     }
   }
   return sources;

@@ -1,7 +1,7 @@
 // A checked view of a JSON file whose errors say which file and which member is wrong.
 #include "text/json_view.h"
 
-#include "core/error.h"
+#include "core/read_file.h"
 
 namespace trireme::text {
 namespace {
@@ -109,15 +109,7 @@ JsonFile JsonFile::parse(std::string_view text, std::string name) {
 }
 
 JsonFile JsonFile::read(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored)) {
-    fail(ErrorKind::input, "{}: no such file", path.string());
-  }
-  simdjson::padded_string content;
-  if (const auto error = simdjson::padded_string::load(path.string()).get(content)) {
-    fail(ErrorKind::input, "{}: cannot be read: {}", path.string(), simdjson::error_message(error));
-  }
-  return parse(content, path.string());
+  return parse(read_file(path), path.string());
 }
 
 }  // namespace trireme::text

@@ -3,7 +3,7 @@
 #include <array>
 #include <charconv>
 
-#include "core/error.h"
+#include "core/read_file.h"
 #include "text/tokenizer_parts.h"
 
 namespace trireme {
@@ -46,7 +46,7 @@ class TokenizerBuilder {
   void read_vocabulary_files(const std::filesystem::path& directory) {
     const auto config_path = directory / "tokenizer_config.json";
     std::optional<JsonFile> config;
-    if (std::filesystem::exists(config_path)) config = JsonFile::read(config_path);
+    if (there_is(config_path)) config = JsonFile::read(config_path);
     const auto name = config ? config->root().find("tokenizer_class") : std::nullopt;
     const std::string_view family = name ? name->as_string() : "GPT2Tokenizer";
     if (family.starts_with("Qwen2Tokenizer")) {
@@ -132,10 +132,10 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view json, std::stri
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& model_directory) {
   TokenizerBuilder builder;
   const auto json_path = model_directory / "tokenizer.json";
-  if (std::filesystem::exists(json_path)) {
+  if (there_is(json_path)) {
     const JsonFile file = JsonFile::read(json_path);
     builder.read_json(file.root());
-  } else if (std::filesystem::exists(model_directory / "vocab.json")) {
+  } else if (there_is(model_directory / "vocab.json")) {
     builder.read_vocabulary_files(model_directory);
   } else {
     fail(ErrorKind::input, "{}: no tokenizer: neither tokenizer.json nor vocab.json is there",

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "core/error.h"
+#include "core/read_file.h"
 #include "weights/safetensors_file.h"
 #include "weights/safetensors_format.h"
 #include "weights/tensor_source.h"
@@ -139,7 +139,7 @@ bool holds(const SafetensorsFile& file, std::string_view tensor) {
 SafetensorsFile open_shard(const fs::path& directory, const std::string& shard,
                            const std::string& tensor) {
   const fs::path path = directory / shard;
-  if (!fs::exists(path)) {
+  if (!there_is(path)) {
     fail(ErrorKind::input,
          "{}: no such file, but the index says that it holds tensor {}; download this shard",
          path.string(), printable(tensor));
@@ -177,7 +177,10 @@ std::unique_ptr<TensorSource> open_shards(const fs::path& directory, const fs::p
       others += (others.empty() ? "" : ", ") + name;
     }
   }
-  if (error) fail(ErrorKind::input, "{}: cannot list this directory: {}", where, error.message());
+  if (error) {
+    fail(kind_of_errno(error.value()), "{}: cannot list this directory: {}", where,
+         error.message());
+  }
   if (others.find("pytorch_model") != std::string::npos) {
     fail(ErrorKind::input,
          "{}: only PyTorch pickles ({}), which can run code when opened, so Trireme does not; "
@@ -202,11 +205,10 @@ std::unique_ptr<TensorSource> open_safetensors(const fs::path& path) {
 }
 
 std::unique_ptr<TensorSource> open_checkpoint(const fs::path& model_directory) {
-  std::error_code error;
   const fs::path single = model_directory / "model.safetensors";
-  if (fs::exists(single, error)) return open_safetensors(single);
+  if (there_is(single)) return open_safetensors(single);
   const fs::path index = model_directory / "model.safetensors.index.json";
-  if (fs::exists(index, error)) return open_shards(model_directory, index);
+  if (there_is(index)) return open_shards(model_directory, index);
   fail_without_weights(model_directory);
 }
 

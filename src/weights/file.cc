@@ -8,16 +8,11 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/error.h"
+#include "core/read_file.h"
 
 namespace trireme {
 
 namespace {
-
-/// What to blame when a system call on a file failed.
-ErrorKind kind_of_errno(int error) {
-  return error == ENOENT || error == ENOTDIR ? ErrorKind::input : ErrorKind::resource;
-}
 
 /// Makes a rename durable. Some file systems cannot sync a directory; then the data at least is.
 void sync_directory(const std::filesystem::path& directory) {
@@ -31,12 +26,11 @@ void sync_directory(const std::filesystem::path& directory) {
 }  // namespace
 
 InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()) {
-  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0) fail(kind_of_errno(errno), "{}: cannot open: {}", name_, std::strerror(errno));
+  fd_ = open_regular_file(path);
   struct stat status {};
-  if (fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
+  if (fstat(fd_, &status) != 0) {
     close(fd_);
-    fail(ErrorKind::input, "{}: not a regular file", name_);
+    fail(ErrorKind::resource, "{}: cannot look at it: {}", name_, std::strerror(errno));
   }
   size_ = static_cast<std::uint64_t>(status.st_size);
 }

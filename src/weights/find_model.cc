@@ -1,10 +1,10 @@
 // From what a user types after --model to a directory: a path, or a repository in the local
 // Hugging Face cache (layout: models--org--name/refs/main holds a commit, snapshots/<commit>/ the
 // files).
+#include <algorithm>
 #include <cstdlib>
-#include <fstream>
 
-#include "core/error.h"
+#include "core/read_file.h"
 #include "weights/file.h"
 #include "weights/tensor_source.h"
 
@@ -38,16 +38,6 @@ fs::path hub_cache() {
   if (const char* value = environment("HF_HOME")) return expanded(value) / "hub";
   if (const char* value = environment("XDG_CACHE_HOME")) return expanded(value) / "huggingface/hub";
   return home() / ".cache/huggingface/hub";
-}
-
-bool there_is(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
-}
-
-bool is_folder(const fs::path& path) {
-  std::error_code error;
-  return fs::is_directory(path, error);
 }
 
 /// "org/name" or "name", of letters, digits, '-', '_' and '.', without "..".
@@ -90,9 +80,9 @@ std::string names_in(const fs::path& directory) {
 
 /// The commit that refs/<revision> holds, or nothing.
 std::string commit_of(const fs::path& repository, std::string_view revision) {
-  std::ifstream file(repository / "refs" / revision);
-  std::string commit;
-  file >> commit;
+  const fs::path file = repository / "refs" / revision;
+  std::string commit = is_folder(file) ? "" : read_file_if_there(file).value_or("");
+  commit.erase(std::min(commit.find_first_of(" \t\r\n"), commit.size()));
   return is_repository_name(commit) && commit.find('/') == std::string::npos ? commit : "";
 }
 
@@ -116,6 +106,11 @@ fs::path find_snapshot(const fs::path& repository, std::string_view model,
        "{}: the cache has no revision {} of {} (commits there: {}); run: hf download {} --revision "
        "{}",
        repository.string(), revision, model, names_in(snapshots), model, revision);
+}
+
+bool leads_nowhere(const fs::path& path) {
+  std::error_code error;
+  return fs::is_symlink(path, error) && !fs::exists(path, error);
 }
 
 /// A directory without config.json: what did the user mean?
@@ -150,6 +145,10 @@ fs::path find_model(std::string_view model, std::string_view revision) {
   if (is_folder(path)) {
     if (there_is(path / "config.json")) return path;
     fail_without_config(path);
+  }
+  if (leads_nowhere(path)) {
+    fail(ErrorKind::input, "{}: this link leads to {}, which is not there", path.string(),
+         fs::read_symlink(path).string());
   }
   if (there_is(path)) {
     const fs::path parent = path.parent_path().empty() ? "." : path.parent_path();

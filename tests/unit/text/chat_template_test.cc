@@ -157,6 +157,23 @@ TEST_F(ChatTemplateTest, ABrokenTemplateIsAnErrorOnlyWhenRendered) {
   EXPECT_NE(message.find("line 2"), std::string::npos) << message;
 }
 
+TEST_F(ChatTemplateTest, FilesThatCannotBeReadAreNotAbsent) {
+  write("chat_templates/default.jinja", "x");
+  for (const std::string name : {"tokenizer_config.json", "chat_template.jinja",
+                                 "special_tokens_map.json", "chat_templates/other.jinja"}) {
+    fs::create_symlink("blob", directory_ / name);
+    EXPECT_NE(error().find(name + ": cannot open: this link leads to"), std::string::npos)
+        << error();
+    fs::remove(directory_ / name);
+    fs::create_directory(directory_ / name);
+    EXPECT_NE(error().find(name + ": not a regular file"), std::string::npos) << error();
+    fs::remove(directory_ / name);
+  }
+  fs::remove_all(directory_ / "chat_templates");
+  fs::create_symlink("blob", directory_ / "chat_template.json");
+  EXPECT_NE(error().find("chat_template.json: cannot open"), std::string::npos) << error();
+}
+
 TEST_F(ChatTemplateTest, BadInput) {
   write("chat_template.jinja", "x");
   EXPECT_NE(error({{"role", "user"}}).find("array"), std::string::npos);

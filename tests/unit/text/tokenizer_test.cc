@@ -160,6 +160,28 @@ TEST(Tokenizer, SaysWhenThereIsNone) {
   EXPECT_THROW(Tokenizer::load(folder.path() / "nowhere"), Error);
 }
 
+// A broken link (an incomplete download) is not as if there were no such file.
+TEST(Tokenizer, NamesFilesThatCannotBeRead) {
+  for (const std::string name :
+       {"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"}) {
+    const Folder folder;
+    if (name != "tokenizer.json") {
+      folder.write("vocab.json", "{}");
+      folder.write("merges.txt", "");
+      fs::remove(folder.path() / name);
+    }
+    fs::create_symlink("blob", folder.path() / name);
+    try {
+      Tokenizer::load(folder.path());
+      ADD_FAILURE() << name << " was not missed";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(name + ": cannot open: this link"),
+                std::string::npos)
+          << error.what();
+    }
+  }
+}
+
 // Takes a tokenizer.json apart into the pair of files that came before it.
 void write_old_files(const Folder& folder, const json& content) {
   folder.write("vocab.json", content["model"]["vocab"].dump());

@@ -193,5 +193,14 @@ TEST(Checkpoint, RefusesADirectoryInTheFilesPlace) {
   expect_message(scratch, {"not a regular file"});
 }
 
+TEST(Checkpoint, ABrokenLinkIsNotAsIfThereWereNoFile) {
+  const Scratch scratch;
+  std::filesystem::create_symlink("blob", scratch.path() / "model.safetensors");
+  expect_message(scratch, {"model.safetensors: cannot open: this link leads to", "(blob)"});
+  std::filesystem::rename(scratch.path() / "model.safetensors", scratch.path() / "a.safetensors");
+  scratch.write("model.safetensors.index.json", R"({"weight_map":{"x":"a.safetensors"}})");
+  expect_message(scratch, {"a.safetensors: cannot open: this link leads to"});
+}
+
 }  // namespace
 }  // namespace trireme

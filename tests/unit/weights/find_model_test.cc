@@ -105,6 +105,19 @@ TEST_F(FindModel, RefusesRevisionsThatLeaveTheCache) {
   expect_message(ErrorKind::input, "gpt2", "bad", {"no revision bad"});
 }
 
+TEST_F(FindModel, TellsBrokenLinksFromWhatIsNotThere) {
+  const std::filesystem::path here = scratch_.path();
+  std::filesystem::create_symlink("gone", here / "link");
+  expect_message(ErrorKind::input, (here / "link").string(), "main", {"link: this link leads to"});
+  std::filesystem::create_symlink("loop", here / "loop");
+  expect_message(ErrorKind::input, (here / "loop").string(), "main",
+                 {"loop: cannot open: Too many levels of symbolic links"});
+  set("HF_HUB_CACHE", "hub");
+  std::filesystem::create_directories(here / "hub/models--gpt2/refs");
+  std::filesystem::create_symlink("gone", here / "hub/models--gpt2/refs/main");
+  expect_message(ErrorKind::input, "gpt2", "main", {"refs/main: cannot open: this link leads to"});
+}
+
 TEST_F(FindModel, ExplainsNearMisses) {
   set("HF_HUB_CACHE", "hub");
   add_repository("hub", "models--gpt2");
