@@ -18,6 +18,7 @@ struct SizeLimits {
   static constexpr std::int64_t head_dim = std::int64_t{1} << 12;
   static constexpr std::int64_t intermediate = std::int64_t{1} << 24;
   static constexpr std::int64_t vocabulary = std::int64_t{1} << 27;
+  static constexpr std::int64_t positions = std::int64_t{1} << 24;
 };
 
 /// A piece of a model that passes the hidden state on.

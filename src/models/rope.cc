@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "models/model.h"
 
 namespace trireme {
 
@@ -66,14 +67,50 @@ double yarn_mscale(double scale, double mscale) {
   return scale <= 1.0 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0;
 }
 
+/// No such number of a scaling method is larger or, where it must not be 0, smaller.
+constexpr double largest = 1e6;
+constexpr double smallest = 1e-6;
+
 double yarn_attention_factor(const HfConfig& scaling, double factor) {
-  if (const auto given = scaling.number("attention_factor")) return *given;
-  const auto mscale = scaling.number("mscale");
-  const auto all_dim = scaling.number("mscale_all_dim");
+  if (const auto given = scaling.number_within("attention_factor", 0, largest)) return *given;
+  const auto mscale = scaling.number_within("mscale", 0, largest);
+  const auto all_dim = scaling.number_within("mscale_all_dim", 0, largest);
   if (mscale && all_dim && *mscale != 0 && *all_dim != 0) {
     return yarn_mscale(factor, *mscale) / yarn_mscale(factor, *all_dim);
   }
   return yarn_mscale(factor, 1.0);
+}
+
+/// transformers refuses a scaling without these; a default would make another model of it.
+double required_number(const HfConfig& scaling, std::string_view key, std::string_view type) {
+  if (const auto value = scaling.number_within(key, smallest, largest)) return *value;
+  scaling.reject(key, fmt::format("a number: {} scaling needs it", type));
+}
+
+void read_llama3(RopeConfig& rope, const HfConfig& scaling) {
+  rope.low_freq_factor = required_number(scaling, "low_freq_factor", rope.type);
+  rope.high_freq_factor = required_number(scaling, "high_freq_factor", rope.type);
+  if (!(rope.high_freq_factor > rope.low_freq_factor)) {
+    scaling.reject("high_freq_factor", "a number above low_freq_factor");
+  }
+  if (!scaling.has("original_max_position_embeddings")) {
+    scaling.reject("original_max_position_embeddings", "an integer: llama3 scaling needs it");
+  }
+  rope.original_max_positions =
+      scaling.size("original_max_position_embeddings", SizeLimits::positions);
+}
+
+void read_yarn(RopeConfig& rope, const HfConfig& scaling) {
+  rope.original_max_positions = scaling.size_or("original_max_position_embeddings",
+                                                rope.original_max_positions, SizeLimits::positions);
+  const auto beta = [&](std::string_view key, double fallback) {
+    const double given = scaling.number_within(key, 0, largest).value_or(0);
+    return given > 0 ? given : fallback;  // 0 means not given
+  };
+  rope.beta_fast = beta("beta_fast", rope.beta_fast);
+  rope.beta_slow = beta("beta_slow", rope.beta_slow);
+  rope.truncate = scaling.boolean_or("truncate", true);
+  rope.attention_factor = yarn_attention_factor(scaling, rope.factor);
 }
 
 void read_scaling(RopeConfig& rope, const HfConfig& scaling) {
@@ -84,19 +121,34 @@ void read_scaling(RopeConfig& rope, const HfConfig& scaling) {
                    "one of default, linear, dynamic, llama3, yarn");
   }
   if (rope.type == "default") return;
-  rope.factor = scaling.number_or("factor", 1.0);
-  if (!(rope.factor > 0)) scaling.reject("factor", "a positive number");
-  rope.original_max_positions =
-      scaling.size_or("original_max_position_embeddings", rope.original_max_positions);
-  rope.low_freq_factor = scaling.number_or("low_freq_factor", rope.low_freq_factor);
-  rope.high_freq_factor = scaling.number_or("high_freq_factor", rope.high_freq_factor);
-  if (rope.type == "llama3" && !(rope.high_freq_factor > rope.low_freq_factor)) {
-    scaling.reject("high_freq_factor", "a number above low_freq_factor");
+  rope.factor = required_number(scaling, "factor", rope.type);
+  if (rope.type == "llama3") read_llama3(rope, scaling);
+  if (rope.type == "yarn") read_yarn(rope, scaling);
+}
+
+/// The object that says how to rotate. transformers 5 writes `rope_parameters`; where the older
+/// `rope_scaling` is given as well, it counts in both versions.
+HfConfig rope_object(const HfConfig& config) {
+  HfConfig scaling = config.object("rope_scaling");
+  HfConfig parameters = scaling.empty() ? config.object("rope_parameters") : std::move(scaling);
+  for (const std::string& key : parameters.keys()) {
+    if (parameters.is_object(key)) {
+      parameters.reject(key, "no parameters of its own: Trireme rotates all layers alike");
+    }
   }
-  rope.beta_fast = scaling.number_or("beta_fast", rope.beta_fast);
-  rope.beta_slow = scaling.number_or("beta_slow", rope.beta_slow);
-  rope.truncate = scaling.boolean_or("truncate", true);
-  if (rope.type == "yarn") rope.attention_factor = yarn_attention_factor(scaling, rope.factor);
+  return parameters;
+}
+
+}  // namespace
+
+namespace {
+
+std::int64_t stretched_positions(const RopeConfig& rope, std::int64_t max_positions) {
+  const auto times_factor = [&](std::int64_t positions) {
+    return static_cast<std::int64_t>(static_cast<double>(positions) * rope.factor);
+  };
+  if (rope.type == "yarn") return times_factor(rope.original_max_positions);
+  return rope.type == "linear" ? times_factor(max_positions) : max_positions;
 }
 
 }  // namespace
@@ -104,10 +156,10 @@ void read_scaling(RopeConfig& rope, const HfConfig& scaling) {
 RopeConfig read_rope(const HfConfig& config, std::int64_t head_dim, std::int64_t max_positions) {
   RopeConfig rope;
   rope.original_max_positions = max_positions;
-  const HfConfig parameters = config.object("rope_parameters");
-  rope.theta = config.number_or("rope_theta", rope.theta);
-  rope.theta = parameters.number_or("rope_theta", rope.theta);
-  if (!(rope.theta > 1)) config.reject("rope_theta", "a number above 1");
+  const HfConfig parameters = rope_object(config);
+  const HfConfig& with_theta = parameters.has("rope_theta") ? parameters : config;
+  rope.theta = with_theta.number_within("rope_theta", 1, 1e18).value_or(rope.theta);
+  if (!(rope.theta > 1)) with_theta.reject("rope_theta", "a number above 1");
   const double partial =
       parameters.number_or("partial_rotary_factor", config.number_or("partial_rotary_factor", 1.0));
   if (!(partial > 0 && partial <= 1)) {
@@ -117,12 +169,16 @@ RopeConfig read_rope(const HfConfig& config, std::int64_t head_dim, std::int64_t
   if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0) {
     config.reject("head_dim", "an even number of rotated dimensions");
   }
-  if (!parameters.empty()) {
-    read_scaling(rope, parameters);
-  } else if (config.has("rope_scaling")) {
-    read_scaling(rope, config.object("rope_scaling"));
+  read_scaling(rope, parameters);
+  if (stretched_positions(rope, max_positions) > SizeLimits::positions) {
+    parameters.reject("factor", fmt::format("less: {} positions are too many",
+                                            stretched_positions(rope, max_positions)));
   }
   return rope;
+}
+
+std::int64_t usable_positions(const RopeConfig& rope, std::int64_t max_positions) {
+  return std::max(max_positions, stretched_positions(rope, max_positions));
 }
 
 std::vector<float> rope_frequencies(const RopeConfig& rope) {

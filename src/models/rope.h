@@ -14,7 +14,7 @@ namespace trireme {
 struct RopeConfig {
   std::string type = "default";  ///< default, linear, dynamic, llama3, yarn
   double theta = 10000.0;
-  double factor = 1.0;
+  double factor = 1.0;  ///< of the context's length
   std::int64_t rotary_dim = 0;
   std::int64_t original_max_positions = 0;
   // llama3
@@ -29,6 +29,12 @@ struct RopeConfig {
 
 /// Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (transformers 4).
 RopeConfig read_rope(const HfConfig& config, std::int64_t head_dim, std::int64_t max_positions);
+
+/// How long a sequence may get. transformers sets no limit, so this is vLLM's reading of a config:
+/// linear scaling and YaRN stretch the context that the model was trained for `factor` times; a
+/// longer max_position_embeddings stands. Llama 3's max_position_embeddings is stretched already;
+/// dynamic scaling stays within it (see rope_frequencies).
+std::int64_t usable_positions(const RopeConfig& rope, std::int64_t max_positions);
 
 /// Angle per position of each pair of dimensions: [rotary_dim / 2].
 std::vector<float> rope_frequencies(const RopeConfig& rope);
