@@ -188,9 +188,10 @@ std::unique_ptr<Model> make_gpt2(const HfConfig& config, DType dtype) {
     config.reject("n_embd", "a multiple of n_head");
   }
   spec.head_dim = spec.hidden_size / spec.num_attention_heads;
-  spec.intermediate_size = config.size_or("n_inner", 4 * spec.hidden_size);
+  spec.intermediate_size =
+      config.size_or("n_inner", 4 * spec.hidden_size, SizeLimits::intermediate);
   spec.vocab_size = config.size("vocab_size", SizeLimits::vocabulary);
-  spec.max_positions = config.size_or("n_positions", 1024);
+  spec.max_positions = config.size_or("n_positions", 1024, SizeLimits::positions);
   if (config.boolean_or("add_cross_attention", false)) {
     config.reject("add_cross_attention", "false (a decoder on its own)");
   }
@@ -198,7 +199,8 @@ std::unique_ptr<Model> make_gpt2(const HfConfig& config, DType dtype) {
              config.boolean_or("tie_word_embeddings", true));
   spec.cut();
   Gpt2Config gpt2;
-  gpt2.layer_norm_epsilon = static_cast<float>(config.number_or("layer_norm_epsilon", 1e-5));
+  gpt2.layer_norm_epsilon =
+      static_cast<float>(config.number_within("layer_norm_epsilon", 0, 1).value_or(1e-5));
   gpt2.activation = read_activation(config);
   gpt2.scale_attn_weights = config.boolean_or("scale_attn_weights", true);
   gpt2.scale_attn_by_inverse_layer_idx =

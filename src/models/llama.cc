@@ -128,37 +128,67 @@ void LlamaMlp::add_to(Forward& f, Tensor x) const {
   add(f, x, h);
 }
 
-void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, LlamaConfig& llama) {
-  spec.dtype = dtype;
-  spec.hidden_size = config.size("hidden_size", SizeLimits::hidden);
-  spec.num_attention_heads = config.size("num_attention_heads", SizeLimits::heads);
-  spec.num_key_value_heads = config.size_or("num_key_value_heads", spec.num_attention_heads);
-  if (spec.num_attention_heads % spec.num_key_value_heads != 0) {
-    config.reject("num_key_value_heads", "a divisor of num_attention_heads");
+namespace {
+
+void read_heads(const HfConfig& config, const LlamaDefaults& defaults, ModelSpec& spec) {
+  const std::int64_t heads = config.size("num_attention_heads", SizeLimits::heads);
+  const bool as_many = defaults.num_key_value_heads == 0 || config.is_null("num_key_value_heads");
+  spec.num_attention_heads = heads;
+  spec.num_key_value_heads =
+      config.size_or("num_key_value_heads", as_many ? heads : defaults.num_key_value_heads);
+  if (heads % spec.num_key_value_heads != 0) {
+    if (config.has("num_key_value_heads")) {
+      config.reject("num_key_value_heads", "a divisor of num_attention_heads");
+    }
+    config.reject("num_key_value_heads",
+                  fmt::format("it to be given: {}, which it then is, does not divide {} heads",
+                              spec.num_key_value_heads, heads));
   }
-  if (!config.has("head_dim") && spec.hidden_size % spec.num_attention_heads != 0) {
+  spec.head_dim = config.size_or("head_dim", defaults.head_dim > 0 ? defaults.head_dim : 1,
+                                 SizeLimits::head_dim);
+  if (config.has("head_dim") || defaults.head_dim > 0) return;
+  if (spec.hidden_size % heads != 0) {
     config.reject("hidden_size", "a multiple of num_attention_heads");
   }
-  spec.head_dim =
-      config.size_or("head_dim", spec.hidden_size / spec.num_attention_heads, SizeLimits::head_dim);
+  spec.head_dim = spec.hidden_size / heads;
+}
+
+}  // namespace
+
+void read_llama_sizes(const HfConfig& config, DType dtype, const LlamaDefaults& defaults,
+                      ModelSpec& spec, LlamaConfig& llama) {
+  spec.dtype = dtype;
+  spec.hidden_size = config.size("hidden_size", SizeLimits::hidden);
+  read_heads(config, defaults, spec);
   spec.intermediate_size = config.size("intermediate_size", SizeLimits::intermediate);
   spec.vocab_size = config.size("vocab_size", SizeLimits::vocabulary);
-  spec.max_positions = config.size_or("max_position_embeddings", 2048);
-  if (config.string_or("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
+  const std::int64_t max_positions = config.size_or(
+      "max_position_embeddings", defaults.max_position_embeddings, SizeLimits::positions);
+  const std::string activation = config.string_or("hidden_act", "silu");
+  if (activation != "silu" && activation != "swish") {  // two names of one function
+    config.reject("hidden_act", "\"silu\", the only activation of this family");
+  }
   const std::int64_t layers = config.size("num_hidden_layers", SizeLimits::layers);
   spec.blocks.resize(static_cast<std::size_t>(layers) + 2);
-  llama.rms_norm_eps = static_cast<float>(config.number_or("rms_norm_eps", 1e-6));
+  llama.rms_norm_eps =
+      static_cast<float>(config.number_within("rms_norm_eps", 0, 1).value_or(1e-6));
   llama.tie_word_embeddings = config.boolean_or("tie_word_embeddings", false);
-  llama.rope = read_rope(config, spec.head_dim, spec.max_positions);
+  llama.rope = read_rope(config, spec.head_dim, max_positions);
+  spec.max_positions = usable_positions(llama.rope, max_positions);
 }
 
 void read_qwen_windows(const HfConfig& config, const ModelSpec& spec, LlamaConfig& llama) {
   if (!config.boolean_or("use_sliding_window", false)) return;
-  const std::int64_t window = config.size("sliding_window");
+  if (config.is_null("sliding_window")) return;
+  const std::int64_t window = config.size_or("sliding_window", default_sliding_window);
   const std::size_t layers = spec.blocks.size() - 2;
   const std::vector<std::string> types = config.strings("layer_types");
   if (!types.empty() && types.size() != layers) {
     config.reject("layer_types", "one entry per hidden layer");
+  }
+  for (const std::string& type : types) {
+    if (type == "sliding_attention" || type == "full_attention") continue;
+    config.reject("layer_types", "\"full_attention\" or \"sliding_attention\" for each layer");
   }
   const std::int64_t first = config.integer("max_window_layers").value_or(28);
   for (std::size_t i = 0; i < layers; ++i) {
@@ -227,7 +257,7 @@ std::unique_ptr<Block> LlamaModel::build_layer(const LayerBuilder& builder,
 std::unique_ptr<Model> make_llama(const HfConfig& config, DType dtype) {
   ModelSpec spec{.architecture = "LlamaForCausalLM"};
   LlamaConfig llama;
-  read_llama_sizes(config, dtype, spec, llama);
+  read_llama_sizes(config, dtype, {}, spec, llama);
   llama.qkv_bias = llama.o_bias = config.boolean_or("attention_bias", false);
   llama.mlp_bias = config.boolean_or("mlp_bias", false);
   return std::make_unique<LlamaModel>(std::move(spec), std::move(llama));

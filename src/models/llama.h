@@ -51,9 +51,20 @@ class LlamaModel : public Model {
   RotaryTables rotary_;
 };
 
+/// What a key means that config.json leaves out: the config classes of transformers differ.
+struct LlamaDefaults {
+  std::int64_t num_key_value_heads = 0;  ///< 0: as many as query heads
+  std::int64_t head_dim = 0;             ///< 0: hidden_size / num_attention_heads
+  std::int64_t max_position_embeddings = 2048;
+};
+
+/// `sliding_window` of a config.json that leaves it out, in the families that have one.
+inline constexpr std::int64_t default_sliding_window = 4096;
+
 /// Reads what all these families spell alike. `spec` gets its sizes, blocks and cuts from
 /// finish_llama_spec, once the family has set what is its own.
-void read_llama_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, LlamaConfig& llama);
+void read_llama_sizes(const HfConfig& config, DType dtype, const LlamaDefaults& defaults,
+                      ModelSpec& spec, LlamaConfig& llama);
 /// `use_sliding_window` with `layer_types` or `max_window_layers`, as the Qwen families have it.
 void read_qwen_windows(const HfConfig& config, const ModelSpec& spec, LlamaConfig& llama);
 void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama);

@@ -67,9 +67,9 @@ class Qwen3Model : public LlamaModel {
 std::unique_ptr<Model> make_qwen3(const HfConfig& config, DType dtype) {
   ModelSpec spec{.architecture = "Qwen3ForCausalLM"};
   LlamaConfig llama;
-  read_llama_sizes(config, dtype, spec, llama);
-  if (!config.has("head_dim")) spec.head_dim = 128;  // Qwen3's own default, not hidden / heads
-  llama.rope = read_rope(config, spec.head_dim, spec.max_positions);
+  read_llama_sizes(config, dtype,
+                   {.num_key_value_heads = 32, .head_dim = 128, .max_position_embeddings = 32768},
+                   spec, llama);
   llama.qkv_bias = llama.o_bias = config.boolean_or("attention_bias", false);
   llama.qk_norm = true;
   read_qwen_windows(config, spec, llama);

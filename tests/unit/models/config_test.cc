@@ -56,6 +56,54 @@ TEST(Config, HeadsThatDoNotDivideAreRefused) {
   EXPECT_NE(message_for("hidden_size", "66").find("hidden_size"), std::string::npos);
 }
 
+TEST(Config, NormEpsilonsAndActivationsAreChecked) {
+  for (const char* value : {"-1e-6", "2", "1e300", "\"1e-6\""}) {
+    EXPECT_NE(message_for("rms_norm_eps", value).find("config.json: rms_norm_eps"),
+              std::string::npos)
+        << value;
+  }
+  EXPECT_EQ(message_for("rms_norm_eps", "0.02"), "");
+  EXPECT_NE(message_for("hidden_act", "\"gelu\"").find("hidden_act is \"gelu\"; expected"),
+            std::string::npos);
+  EXPECT_EQ(message_for("hidden_act", "\"swish\""), "");
+  EXPECT_NE(message_for("head_dim", "17").find("head_dim is 17; expected an even number"),
+            std::string::npos);
+  EXPECT_NE(message_for("max_position_embeddings", "1073741824").find("from 1 to 16777216"),
+            std::string::npos);
+}
+
+/// What transformers' config classes, 4.57 and 5, take for a key that is not there.
+TEST(Config, KeysThatAreLeftOutMeanWhatTheyMeanToTheFamily) {
+  const auto with = [](const std::string& more) {
+    const std::string text = R"({"hidden_size": 4096, "num_attention_heads": 32,
+        "num_hidden_layers": 2, "intermediate_size": 128, "vocab_size": 100)" +
+                             more + "}";
+    return make_model(HfConfig::parse(text, "config.json"), DType::f32)->spec();
+  };
+  const ModelSpec llama = with(R"(, "model_type": "llama")");
+  EXPECT_EQ(llama.num_key_value_heads, 32);
+  EXPECT_EQ(llama.max_positions, 2048);
+  const std::string mistral = R"(, "model_type": "mistral")";
+  EXPECT_EQ(with(mistral).num_key_value_heads, 8);
+  EXPECT_EQ(with(mistral + R"(, "num_key_value_heads": null)").num_key_value_heads, 32);
+  EXPECT_EQ(with(mistral).max_positions, 131072);
+  EXPECT_EQ(with(mistral).blocks[1].sliding_window, 4096);
+  EXPECT_EQ(with(mistral + R"(, "sliding_window": null)").blocks[1].sliding_window, 0);
+  EXPECT_EQ(with(mistral + R"(, "sliding_window": 7)").blocks[1].sliding_window, 7);
+  for (const std::string family : {R"(, "model_type": "qwen2")", R"(, "model_type": "qwen3")"}) {
+    const std::string sliding = family + R"(, "use_sliding_window": true, "max_window_layers": 1)";
+    EXPECT_EQ(with(family).num_key_value_heads, 32);
+    EXPECT_EQ(with(family).max_positions, 32768);
+    EXPECT_EQ(with(family).blocks[2].sliding_window, 0);
+    EXPECT_EQ(with(sliding).blocks[1].sliding_window, 0);
+    EXPECT_EQ(with(sliding).blocks[2].sliding_window, 4096);
+    EXPECT_EQ(with(sliding + R"(, "sliding_window": null)").blocks[2].sliding_window, 0);
+    EXPECT_THROW(with(sliding + R"(, "layer_types": ["chunked_attention", "full_attention"])"),
+                 Error);
+  }
+  EXPECT_EQ(with(R"(, "model_type": "qwen3")").head_dim, 128);
+}
+
 TEST(Config, AnUnknownArchitectureNamesTheKnownOnes) {
   const std::string message = message_for("architectures", R"(["MambaForCausalLM"])");
   for (const std::string& known : known_architectures()) {
