@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "models/hf_config.h"
@@ -23,7 +25,8 @@ struct ResolvedSampling {
 class GenerationDefaults {
  public:
   /// Reads generation_config.json, if the directory has one; end-of-sequence ids come from there or
-  /// from config.json.
+  /// from config.json. A built-in shape has no directory (an empty path). Throws Error(input)
+  /// naming file, key and allowed range for a value that cannot be used.
   GenerationDefaults(const std::filesystem::path& model_directory, const HfConfig& config);
 
   /// Throws Error(input) naming the field that is out of range. `room`: tokens that still fit after
@@ -33,6 +36,10 @@ class GenerationDefaults {
 
   const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
   std::optional<std::int32_t> bos_token() const { return bos_token_; }
+  /// The file says how long an answer may get.
+  bool says_how_long() const { return defaults_.max_new_tokens || max_length_; }
+  /// A line about what the file asks for and does not get; usually empty.
+  const std::string& warning() const { return warning_; }
 
  private:
   std::int64_t new_tokens(const SamplingParams& params, std::int64_t prompt_tokens) const;
@@ -41,6 +48,7 @@ class GenerationDefaults {
   std::optional<std::int64_t> max_length_;
   std::vector<std::int32_t> end_tokens_;
   std::optional<std::int32_t> bos_token_;
+  std::string warning_;
 };
 
 }  // namespace trireme
