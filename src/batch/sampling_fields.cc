@@ -103,10 +103,11 @@ void read_stop(const dom::object& object, SamplingParams& sampling) {
   }
 }
 
+/// null is transformers' way to switch it off.
 void read_top_k(const dom::object& object, SamplingParams& sampling) {
-  const auto value = find_field(object, "top_k");
+  const auto value = last_value(object, "top_k");
   if (!value) return;
-  const std::int64_t top_k = integer_of("top_k", *value);
+  const std::int64_t top_k = value->is_null() ? 0 : integer_of("top_k", *value);
   if (top_k < -1)
     bad_row("invalid_field", "field \"top_k\" is {}, but must be -1, 0 or more", top_k);
   sampling.top_k = top_k;

@@ -10,9 +10,10 @@
 
 namespace trireme {
 
-/// Sets in `sampling` what the object says; null means not said. Other keys are left alone. Throws
-/// BadRow naming the field when its type or range is wrong, two spellings disagree, or it asks for
-/// something that would change the text and that Trireme does not do (presence_penalty).
+/// Sets in `sampling` what the object says; null means not said (of top_k: off). Other keys are
+/// left alone. Throws BadRow naming the field when its type or range is wrong, two spellings
+/// disagree, or it asks for something that would change the text and that Trireme does not do
+/// (presence_penalty).
 void read_sampling(const simdjson::dom::object& object, SamplingParams& sampling);
 
 /// The last value of a key (as Python reads duplicates), null included.

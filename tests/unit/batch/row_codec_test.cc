@@ -72,7 +72,7 @@ TEST(RowCodec, ReadsSampling) {
   EXPECT_EQ(s.do_sample, std::nullopt);  // a row that names a temperature wants it
   EXPECT_EQ(s.top_p, 0.5f);
   EXPECT_EQ(s.min_p, 0.125f);
-  EXPECT_EQ(s.top_k, 7);
+  EXPECT_EQ(s.top_k, 0) << "null switches it off";
   EXPECT_EQ(s.seed, ~std::uint64_t{0});
   EXPECT_EQ(s.stop, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(s.repetition_penalty, 1.5f);
