@@ -78,6 +78,10 @@ struct PlanReport {
   std::vector<VirtualShardReport> virtual_shards;
   /// generation_config.json says how long an answer may get.
   bool says_how_long = false;
+  /// What is odd about the files: weights that config.json has no use for.
+  std::vector<std::string> warnings;
+  /// What generation_config.json asks for and Trireme does not do; matters to who generates.
+  std::vector<std::string> generation_warnings;
 
   // The plan.
   int data_parallel_size = 1;

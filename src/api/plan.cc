@@ -4,9 +4,11 @@
 #include "core/error.h"
 #include "core/machine_peaks.h"
 #include "core/thread_pool.h"
+#include "models/unused_tensors.h"
 #include "plan/host.h"
 #include "plan/report.h"
 #include "runtime/replica.h"
+#include "tasks/generation_defaults.h"
 
 namespace trireme {
 
@@ -46,6 +48,8 @@ void describe_model(PlanReport& report, const ModelFiles& files) {
     report.checkpoint_bytes +=
         tensor->elements() * static_cast<std::int64_t>(size_of(tensor->dtype));
   }
+  const std::string unused = unused_tensors_warning(model, *files.source);
+  if (!unused.empty()) report.warnings.push_back(unused);
   const auto add = [&](const char* name, const VirtualShards& shards) {
     report.virtual_shards.push_back({name, shards.size(), shards.width(), shards.count()});
   };
@@ -54,11 +58,10 @@ void describe_model(PlanReport& report, const ModelFiles& files) {
   add("vocabulary", model.vocab_shards);
 }
 
-bool says_how_long(const std::filesystem::path& directory) {
-  const std::filesystem::path file = directory / "generation_config.json";
-  if (!std::filesystem::exists(file)) return false;
-  const HfConfig config = HfConfig::read(file);
-  return config.integer("max_new_tokens") || config.integer("max_length");
+void describe_generation(PlanReport& report, const ModelFiles& files) {
+  const GenerationDefaults defaults(files.directory, files.config);
+  report.says_how_long = defaults.says_how_long();
+  if (!defaults.warning().empty()) report.generation_warnings.push_back(defaults.warning());
 }
 
 /// What this host's ranks read from memory together; 0 if there is no room to measure in.
@@ -95,7 +98,7 @@ PlanReport make_plan(const Options& options, const PlanSettings& settings) {
   const PlanRequest request = request_of(options, model, settings);
   PlanReport report = lay_out(model, request);
   describe_model(report, files);
-  report.says_how_long = says_how_long(files.directory);
+  describe_generation(report, files);
   if (!report.fits) report.suggestions = suggest_plans(model, request);
   estimate_speed(report, options, model, settings);
   return report;

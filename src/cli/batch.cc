@@ -123,7 +123,7 @@ int batch_main(int argc, char** argv) {
     return 0;
   }
   job.should_stop = stop_by_signal();
-  check_plan_fits(job.options);
+  print_once(check_plan_fits(job.options).generation_warnings);
   Reporter reporter;
   const BatchOutcome outcome =
       needs_ranks(job.options)

@@ -61,6 +61,9 @@ int plan_main(int argc, char** argv) {
   if (!parse(flags, argc, argv)) return 0;
   flags.settings.measure_bandwidth = !flags.no_speed && flags.settings.memory_bandwidth == 0;
   const PlanReport report = make_plan(flags.options, flags.settings);
+  for (const auto* warnings : {&report.warnings, &report.generation_warnings}) {
+    for (const std::string& warning : *warnings) print_warning(warning);
+  }
   print_out(flags.json ? plan_json(report) + "\n"
                        : plan_picture(report, look_at_terminal(STDOUT_FILENO)));
   if (report.fits) return 0;

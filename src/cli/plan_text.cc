@@ -281,6 +281,9 @@ std::string plan_json(const PlanReport& report) {
     suggestions.push_back(
         {{"flags", s.flags}, {"consequence", s.consequence}, {"host_bytes", s.host_bytes}});
   }
+  std::vector<std::string> warnings = report.warnings;
+  warnings.insert(warnings.end(), report.generation_warnings.begin(),
+                  report.generation_warnings.end());
   const Json json = {{"model", report.directory},
                      {"architecture", report.architecture},
                      {"dtype", report.dtype},
@@ -299,6 +302,7 @@ std::string plan_json(const PlanReport& report) {
                      {"available_bytes", report.available_bytes},
                      {"host_bytes", report.host_bytes},
                      {"fits", report.fits},
+                     {"warnings", warnings},
                      {"shortage", report.shortage},
                      {"suggestions", std::move(suggestions)},
                      {"memory_bandwidth_bytes_per_s", report.memory_bandwidth},

@@ -26,6 +26,7 @@ namespace trireme {
 namespace {
 
 constexpr const char* input_variable = "TRIREME_STDIN_FD";
+constexpr const char* speaker_variable = "TRIREME_WARNINGS_BY";  ///< the process that warns
 constexpr std::chrono::seconds time_to_stop{10};
 
 /// An open descriptor.
@@ -177,7 +178,18 @@ ModelFacts check_plan_fits(const Options& options) {
   // Ranks of one run take memory from each other; whoever started them has looked already.
   if (!report.fits && !rank_place().started)
     throw Error(ErrorKind::resource, shortage_text(report));
-  return {report.says_how_long};
+  print_once(report.warnings);
+  return {report.says_how_long, report.generation_warnings};
+}
+
+void print_once(const std::vector<std::string>& warnings) {
+  if (rank_place().rank > 0) return;
+  // Whoever became the launcher of this run, as ranks inherit.
+  const std::string me = std::to_string(getpid());
+  const char* const speaker = std::getenv(speaker_variable);
+  if (speaker != nullptr && speaker != me) return;
+  setenv(speaker_variable, me.c_str(), 1);
+  for (const std::string& warning : warnings) print_warning(warning);
 }
 
 std::vector<std::string> as_strings(int argc, char** argv) { return {argv, argv + argc}; }

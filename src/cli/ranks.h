@@ -33,8 +33,13 @@ std::string input_path(const std::string& path, const Options& options);
 /// model says about itself.
 struct ModelFacts {
   bool says_how_long = false;  ///< generation_config.json limits the length of an answer
+  std::vector<std::string> generation_warnings;  ///< for verbs that generate: print_once
 };
+/// Also warns of what is odd about the model's files.
 ModelFacts check_plan_fits(const Options& options);
+
+/// Warnings on standard error, by one process of a run.
+void print_once(const std::vector<std::string>& warnings);
 
 /// The arguments of a verb's main function as strings.
 std::vector<std::string> as_strings(int argc, char** argv);

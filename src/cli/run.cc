@@ -225,6 +225,7 @@ int run_main(int argc, char** argv) {
   RunSettings settings;
   if (!parse(settings, argc, argv)) return 0;
   const ModelFacts facts = check_plan_fits(settings.options);
+  print_once(facts.generation_warnings);
   if (!settings.sampling.max_new_tokens && !facts.says_how_long) {
     settings.sampling.max_new_tokens = default_new_tokens;
   }

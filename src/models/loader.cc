@@ -12,15 +12,6 @@ namespace trireme {
 
 namespace {
 
-/// A checkpoint saved from the bare base model lacks the "transformer." or "model." in front.
-const TensorInfo* find_tensor(const TensorSource& source, std::string_view name) {
-  if (const TensorInfo* found = source.find(name)) return found;
-  for (const std::string_view prefix : {"transformer.", "model."}) {
-    if (name.starts_with(prefix)) return source.find(name.substr(prefix.size()));
-  }
-  return nullptr;
-}
-
 std::vector<std::int64_t> expected_shape(const ParameterSpec& parameter) {
   const std::int64_t rows = parameter.rows_in_file();
   if (parameter.is_vector()) return {rows};
@@ -158,6 +149,14 @@ void load_vector(ParameterStore& store, PackedVector& vector, const TensorSource
 }
 
 }  // namespace
+
+const TensorInfo* find_tensor(const TensorSource& source, std::string_view name) {
+  if (const TensorInfo* found = source.find(name)) return found;
+  for (const std::string_view prefix : {"transformer.", "model."}) {
+    if (name.starts_with(prefix)) return source.find(name.substr(prefix.size()));
+  }
+  return nullptr;
+}
 
 void check_checkpoint(const ModelSpec& model, const TensorSource& source) {
   for (const BlockSpec& block : model.blocks) {

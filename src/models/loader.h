@@ -9,6 +9,10 @@
 
 namespace trireme {
 
+/// The tensor of this name; a checkpoint saved from the bare base model lacks the "transformer." or
+/// "model." in front. Null if there is none.
+const TensorInfo* find_tensor(const TensorSource& source, std::string_view name);
+
 /// Tensors a model needs that are missing from `source` or have another shape than config.json
 /// says: throws Error(input) naming the file, the tensor, both shapes.
 void check_checkpoint(const ModelSpec& model, const TensorSource& source);

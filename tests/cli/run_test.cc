@@ -1,6 +1,9 @@
 // `trireme run`.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+#include <sstream>
+
 #include "program.h"
 
 namespace trireme::testing {
@@ -77,6 +80,46 @@ TEST(Run, MakesUpWeightsFromConfigAlone) {
   EXPECT_EQ(text("1").exit_code, 0) << text("1").err;
   EXPECT_EQ(text("1").out, text("1").out);
   EXPECT_NE(text("1").out, text("2").out);
+}
+
+/// The demo model with a layer less in config.json and beams in generation_config.json.
+void write_odd_model(const TemporaryFolder& folder) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "model.safetensors"}) {
+    std::filesystem::create_symlink(llama() + "/" + name, folder / name);
+  }
+  nlohmann::json config = nlohmann::json::parse(read_file(llama() + "/config.json"));
+  config["num_hidden_layers"] = config["num_hidden_layers"].get<int>() - 1;
+  write_file(folder / "config.json", config.dump());
+  write_file(folder / "generation_config.json", R"({"num_beams": 4, "max_new_tokens": 2})");
+}
+
+int lines_with(const std::string& text, const std::string& part) {
+  int count = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) count += line.find(part) != line.npos;
+  return count;
+}
+
+TEST(Warnings, ComeOncePerRun) {
+  const TemporaryFolder folder;
+  write_odd_model(folder);
+  write_file(folder / "rows.jsonl", "{\"prompt\": \"x\"}\n");
+  const Words model{"-m", folder.path()};
+  const Words files{"-i", folder / "rows.jsonl", "-o", folder / "out.jsonl", "--overwrite"};
+  const auto expect = [](const Words& words, int beams) {
+    const Outcome outcome = trireme(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(lines_with(outcome.err, "warning: "), 1 + beams) << outcome.err;
+    EXPECT_EQ(lines_with(outcome.err, "num_beams is 4"), beams) << outcome.err;
+    EXPECT_EQ(lines_with(outcome.err, "config.json has no use for 9 of"), 1) << outcome.err;
+  };
+  const Words run = Words{"run", "x"} + model;
+  expect(run, 1);
+  expect(run + Words{"-tp", "2"}, 1);
+  expect(Words{"launch", "-n", "2", "--", trireme_program()} + run + Words{"-tp", "2"}, 1);
+  expect(Words{"batch", "-dp", "2"} + model + files, 1);
+  expect(Words{"score", "-tp", "2", "-i", folder / "rows.jsonl"} + model, 0);
+  expect(Words{"plan", "--no-speed"} + model, 1);
 }
 
 TEST(Run, StatisticsOnStandardError) {
