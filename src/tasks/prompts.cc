@@ -47,6 +47,7 @@ std::vector<std::int32_t> Prompts::encode(const Request& request,
       ids = tokenizer().encode(render(request), false);
     }
   } catch (const Error& error) {
+    if (error.kind() == ErrorKind::resource) throw;  // a file that may not be read: nor is that
     throw RequestFailure("invalid_prompt", error.what());
   }
   if (ids.empty() && bos_token) ids.push_back(*bos_token);

@@ -14,6 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view name_characters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+
 const char* environment(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0' ? value : nullptr;
@@ -30,13 +33,34 @@ fs::path expanded(std::string_view path) {
   return path.starts_with("~/") ? home() / path.substr(2) : fs::path(path);
 }
 
+/// "$NAME" and "${NAME}" as Python's expandvars has them: what is not set stays as it is.
+std::string with_variables(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const bool braces = text.starts_with("${");
+    const std::size_t begin = braces ? 2 : 1;
+    const std::size_t end = std::min(text.find_first_not_of(name_characters, begin), text.size());
+    const bool whole = !braces || (end < text.size() && text[end] == '}');
+    const std::size_t length = text[0] != '$' || !whole ? 1 : end + (braces ? 1 : 0);
+    const std::string name(length > 1 ? text.substr(begin, end - begin) : "");
+    const char* value = name.empty() ? nullptr : std::getenv(name.c_str());
+    out += value != nullptr ? std::string_view(value) : text.substr(0, length);
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
+/// A folder as the cache's variables name it.
+fs::path folder_of(const char* value) { return with_variables(expanded(value).string()); }
+
 /// The hub cache, by the rules of huggingface_hub: the first variable that is set decides.
 fs::path hub_cache() {
   for (const char* variable : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
-    if (const char* value = environment(variable)) return expanded(value);
+    if (const char* value = environment(variable)) return folder_of(value);
   }
-  if (const char* value = environment("HF_HOME")) return expanded(value) / "hub";
-  if (const char* value = environment("XDG_CACHE_HOME")) return expanded(value) / "huggingface/hub";
+  if (const char* value = environment("HF_HOME")) return folder_of(value) / "hub";
+  if (const char* value = environment("XDG_CACHE_HOME"))
+    return folder_of(value) / "huggingface/hub";
   return home() / ".cache/huggingface/hub";
 }
 

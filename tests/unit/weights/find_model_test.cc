@@ -73,6 +73,19 @@ TEST_F(FindModel, LooksInTheCacheThatTheVariablesName) {
   }
 }
 
+TEST_F(FindModel, ExpandsVariablesAsTheHubDoes) {
+  const auto snapshot = add_repository("a/b/hub", "models--org--name");
+  set("HOME", "a");
+  for (const std::string value : {"~/b", "$HOME/b", "${HOME}/b"}) {
+    setenv("HF_HOME", value.c_str(), 1);
+    EXPECT_TRUE(std::filesystem::equivalent(find_model("org/name"), snapshot)) << value;
+  }
+  for (const std::string value : {"/x$", "/x${HOME", "/x${}", "/x$TRIREME_NO_SUCH_VARIABLE/"}) {
+    setenv("HF_HOME", value.c_str(), 1);
+    expect_message(ErrorKind::input, "org/name", "main", {value.c_str()});
+  }
+}
+
 TEST_F(FindModel, KnowsRevisionsAndNamesWithoutOrganisation) {
   set("HF_HUB_CACHE", "hub");
   const auto main = add_repository("hub", "models--gpt2");
