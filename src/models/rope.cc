@@ -12,31 +12,36 @@ namespace trireme {
 
 namespace {
 
+// transformers computes frequencies in float32, one rounding per operation, and the angles of far
+// positions are as coarse as that: what follows keeps to its operations and their order. A Python
+// number that meets a tensor is rounded to float32 first, and `number / tensor` is the tensor's
+// reciprocal times the number.
+
 constexpr double two_pi = 2.0 * std::numbers::pi;
 
-/// 1 / theta^(2i / dim), in float32 as transformers has it.
-std::vector<float> plain_frequencies(const RopeConfig& rope) {
-  std::vector<float> frequencies;
+float f32(double number) { return static_cast<float>(number); }
+
+/// theta^(2i / dim)
+std::vector<float> powers_of_theta(const RopeConfig& rope) {
+  std::vector<float> powers;
   for (std::int64_t i = 0; i < rope.rotary_dim; i += 2) {
     const float exponent = static_cast<float>(i) / static_cast<float>(rope.rotary_dim);
-    const auto power = static_cast<float>(std::pow(rope.theta, static_cast<double>(exponent)));
-    frequencies.push_back(1.0f / power);
+    powers.push_back(
+        f32(std::pow(static_cast<double>(f32(rope.theta)), static_cast<double>(exponent))));
   }
-  return frequencies;
+  return powers;
 }
 
 /// Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, those between blended.
 float llama3_frequency(float frequency, const RopeConfig& rope) {
   const double original = static_cast<double>(rope.original_max_positions);
-  const double wavelength = two_pi / static_cast<double>(frequency);
-  if (wavelength < original / rope.high_freq_factor) return frequency;
-  if (wavelength > original / rope.low_freq_factor) {
-    return static_cast<float>(static_cast<double>(frequency) / rope.factor);
-  }
-  const double smooth = (original / wavelength - rope.low_freq_factor) /
-                        (rope.high_freq_factor - rope.low_freq_factor);
-  const double f = static_cast<double>(frequency);
-  return static_cast<float>((1.0 - smooth) * f / rope.factor + smooth * f);
+  const float factor = f32(rope.factor);
+  const float wavelength = 1.0f / frequency * f32(two_pi);
+  if (wavelength > f32(original / rope.low_freq_factor)) return frequency / factor;
+  if (wavelength < f32(original / rope.high_freq_factor)) return frequency;
+  const float smooth = (1.0f / wavelength * f32(original) - f32(rope.low_freq_factor)) /
+                       f32(rope.high_freq_factor - rope.low_freq_factor);
+  return (1.0f - smooth) * frequency / factor + smooth * frequency;
 }
 
 /// The dimension whose wavelength makes `rotations` turns within the original context (YaRN).
@@ -46,7 +51,8 @@ double yarn_dimension(double rotations, const RopeConfig& rope) {
          (2.0 * std::log(rope.theta));
 }
 
-void apply_yarn(std::vector<float>& frequencies, const RopeConfig& rope) {
+/// YaRN: slow dimensions are stretched by `factor`, fast ones kept, those between blended.
+std::vector<float> yarn_frequencies(const std::vector<float>& powers, const RopeConfig& rope) {
   double low = yarn_dimension(rope.beta_fast, rope);
   double high = yarn_dimension(rope.beta_slow, rope);
   if (rope.truncate) {
@@ -56,11 +62,15 @@ void apply_yarn(std::vector<float>& frequencies, const RopeConfig& rope) {
   low = std::max(low, 0.0);
   high = std::min(high, static_cast<double>(rope.rotary_dim - 1));
   if (low == high) high += 0.001;
-  for (std::size_t i = 0; i < frequencies.size(); ++i) {
-    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
-    const double f = static_cast<double>(frequencies[i]);
-    frequencies[i] = static_cast<float>(f / rope.factor * ramp + f * (1.0 - ramp));
+  std::vector<float> frequencies;
+  for (std::size_t i = 0; i < powers.size(); ++i) {
+    const float kept = 1.0f / powers[i];
+    const float stretched = 1.0f / (f32(rope.factor) * powers[i]);
+    const float ramp = std::clamp((static_cast<float>(i) - f32(low)) / f32(high - low), 0.0f, 1.0f);
+    const float keep = 1.0f - ramp;
+    frequencies.push_back(stretched * (1.0f - keep) + kept * keep);
   }
+  return frequencies;
 }
 
 double yarn_mscale(double scale, double mscale) {
@@ -182,13 +192,14 @@ std::int64_t usable_positions(const RopeConfig& rope, std::int64_t max_positions
 }
 
 std::vector<float> rope_frequencies(const RopeConfig& rope) {
-  std::vector<float> frequencies = plain_frequencies(rope);
+  const std::vector<float> powers = powers_of_theta(rope);
+  if (rope.type == "yarn") return yarn_frequencies(powers, rope);
+  std::vector<float> frequencies;
+  for (const float power : powers) frequencies.push_back(1.0f / power);
   if (rope.type == "linear") {
-    for (float& f : frequencies) f = static_cast<float>(static_cast<double>(f) / rope.factor);
+    for (float& f : frequencies) f /= f32(rope.factor);
   } else if (rope.type == "llama3") {
     for (float& f : frequencies) f = llama3_frequency(f, rope);
-  } else if (rope.type == "yarn") {
-    apply_yarn(frequencies, rope);
   }
   // "dynamic" changes nothing within the original context, to which such models are held: past it,
   // transformers' frequencies depend on the length of each call, so cached keys would not be
@@ -198,6 +209,7 @@ std::vector<float> rope_frequencies(const RopeConfig& rope) {
 
 RotaryTables rope_tables(const RopeConfig& rope, std::int64_t positions) {
   const std::vector<float> frequencies = rope_frequencies(rope);
+  const float attention_factor = f32(rope.attention_factor);
   RotaryTables tables{.rotary_dim = rope.rotary_dim};
   tables.cos.reserve(frequencies.size() * static_cast<std::size_t>(positions));
   tables.sin.reserve(tables.cos.capacity());
@@ -205,8 +217,8 @@ RotaryTables rope_tables(const RopeConfig& rope, std::int64_t positions) {
     for (const float frequency : frequencies) {
       const float angle = static_cast<float>(position) * frequency;
       const double exact = static_cast<double>(angle);
-      tables.cos.push_back(static_cast<float>(std::cos(exact) * rope.attention_factor));
-      tables.sin.push_back(static_cast<float>(std::sin(exact) * rope.attention_factor));
+      tables.cos.push_back(f32(std::cos(exact)) * attention_factor);
+      tables.sin.push_back(f32(std::sin(exact)) * attention_factor);
     }
   }
   return tables;

@@ -10,6 +10,7 @@ import torch
 import transformers
 from cases import VOCAB, Case, all_cases, wide_configs
 from safetensors.torch import save_file
+from rope import write_rope
 from samplers import write_samplers
 from transformers import AutoModelForCausalLM
 
@@ -248,6 +249,7 @@ def main() -> None:
         make(case, out, 1000 + 10 * index, models)
     write_wide(out)
     write_samplers(out / "samplers.json")
+    write_rope(out / "rope.json")
 
 
 if __name__ == "__main__":
