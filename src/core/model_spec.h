@@ -58,6 +58,7 @@ struct ModelSpec {
   std::int64_t intermediate_size = 0;
   std::int64_t vocab_size = 0;
   std::int64_t max_positions = 0;
+  std::int64_t rotary_dim = 0;    ///< of each head, turned by its position; 0: none
   std::vector<BlockSpec> blocks;  ///< embed, layers..., head
 
   VirtualShards head_shards;   ///< over num_attention_heads * head_dim elements

@@ -206,6 +206,7 @@ void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama) {
   head.key = "lm_head.weight";
   if (!llama.tie_word_embeddings) head.tensor = "lm_head.weight";
 
+  spec.rotary_dim = llama.rope.rotary_dim;
   spec.blocks.front() = {BlockKind::embed, "model.embed_tokens", {embed}};
   for (std::size_t i = 1; i + 1 < spec.blocks.size(); ++i) {
     const std::string name = "model.layers." + std::to_string(i - 1);

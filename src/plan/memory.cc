@@ -64,6 +64,10 @@ std::int64_t kv_blocks_wanted(const MemoryLimits& limits) {
   return limits.max_sequences * ceil_div(limits.max_model_len, kv_block_tokens);
 }
 
+std::int64_t rotary_bytes(const ModelSpec& model, const MemoryLimits& limits) {
+  return model.rotary_dim * limits.max_model_len * static_cast<std::int64_t>(sizeof(float));
+}
+
 std::int64_t workspace_floats(const ModelSpec& model, const TensorShard& shard, Range blocks,
                               const MemoryLimits& limits) {
   const std::int64_t hidden = model.hidden_size;

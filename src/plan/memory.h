@@ -38,6 +38,10 @@ std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard
 /// KV blocks that hold max_sequences sequences of max_model_len.
 std::int64_t kv_blocks_wanted(const MemoryLimits& limits);
 
+/// Bytes of the rotary tables of a rank: cos and sin of each pair of dimensions and each position
+/// up to max_model_len.
+std::int64_t rotary_bytes(const ModelSpec& model, const MemoryLimits& limits);
+
 /// Most floats of activations in use at once on this rank.
 std::int64_t workspace_floats(const ModelSpec& model, const TensorShard& shard, Range blocks,
                               const MemoryLimits& limits);

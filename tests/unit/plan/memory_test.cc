@@ -6,6 +6,7 @@
 #include "kernels/registry.h"
 #include "layers/parameter_store.h"
 #include "models.h"
+#include "models/rope.h"
 #include "plan/stages.h"
 
 namespace trireme {
@@ -66,6 +67,17 @@ TEST_P(PlannedWeights, AreWhatTheArenaTakes) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, PlannedWeights, ::testing::ValuesIn(golden_names()),
                          [](const auto& test) { return test.param; });
+
+TEST(PlannedRotary, IsWhatTheTablesTake) {
+  const HfConfig config = HfConfig::read(golden_folder("llama3") / "config.json");
+  const auto model = make_model(config, DType::f32);
+  const ModelSpec& spec = model->spec();
+  const RotaryTables tables =
+      rope_tables(read_rope(config, spec.head_dim, spec.max_positions), 1000);
+  EXPECT_EQ(rotary_bytes(spec, {.max_model_len = 1000}),
+            static_cast<std::int64_t>((tables.cos.capacity() + tables.sin.capacity()) * 4));
+  EXPECT_EQ(rotary_bytes(golden_model("gpt2", DType::f32)->spec(), {.max_model_len = 1000}), 0);
+}
 
 }  // namespace
 }  // namespace trireme

@@ -119,6 +119,16 @@ TEST(PlanReport, AModelBeyondTheHostWantsMoreHosts) {
   EXPECT_NE(all.find("parallel-size"), std::string::npos) << all;
 }
 
+TEST(PlanReport, RotaryTablesCountAsActivations) {
+  const auto model = golden_model("llama3", DType::f32);
+  PlanRequest request = request_for(model->spec(), 4000 * mebi);
+  request.limits.max_model_len = 1000;
+  const std::int64_t shorter = lay_out(model->spec(), request).ranks[0].activation_bytes;
+  request.limits.max_model_len = 5000;
+  const std::int64_t longer = lay_out(model->spec(), request).ranks[0].activation_bytes;
+  EXPECT_EQ(longer - shorter, 4000 * model->spec().rotary_dim * 4);
+}
+
 TEST(MakePlan, IsWhatTheEngineThenTakes) {
   Options options;
   options.model = golden_folder("llama").string();
