@@ -26,10 +26,11 @@ struct Options {
   std::string device = "cpu";
   std::string isa = "auto";  ///< reference, avx2, avx512, amx; auto: the best, or TRIREME_ISA
   int threads = 0;           ///< per rank; 0: the host's cores divided among its ranks
-  std::int64_t kv_cache_bytes =
-      0;  ///< per rank; 0: what max_sequences of max_model_len need, within memory
+  /// Per rank; 0: what max_sequences of max_model_len need, within memory. A cache that cannot hold
+  /// one sequence of max_model_len is Error(resource) when the engine starts.
+  std::int64_t kv_cache_bytes = 0;
 
-  // Scheduling. None of these changes a byte of the output.
+  // Scheduling. None of these changes a byte of the output, but for sequences beyond max_model_len.
   std::int64_t max_model_len = 0;   ///< longest sequence, tokens; 0: the model's own limit
   std::int64_t max_sequences = 64;  ///< running at once, per replica
   std::int64_t max_step_tokens =

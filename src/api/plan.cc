@@ -28,7 +28,6 @@ PlanRequest request_of(const Options& options, const ModelSpec& model,
   request.limits.max_sequences = std::max<std::int64_t>(1, options.max_sequences);
   request.limits.max_step_tokens = std::max<std::int64_t>(1, options.max_step_tokens);
   request.kv_cache_bytes = options.kv_cache_bytes;
-  request.length_asked = options.max_model_len > 0;
   request.ranks_per_host = settings.ranks_per_host;
   request.available_bytes =
       settings.host_memory > 0 ? settings.host_memory : host_memory().available;

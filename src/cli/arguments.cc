@@ -136,7 +136,8 @@ void Arguments::add_plan(Options& options) {
 
 void Arguments::add_machine(Options& options) {
   options_ = &options;
-  const char* group = "Machine (none of it changes the output but --isa amx)";
+  const char* group =
+      "Machine (none of it changes the output but --isa amx and rows beyond --max-model-len)";
   app_.add_option("--device", options.device, "cpu or cuda")
       ->type_name("NAME")
       ->group(group)
@@ -158,7 +159,9 @@ void Arguments::add_machine(Options& options) {
   add("--max-num-batched-tokens", options.max_step_tokens,
       "Tokens per step; longer prompts are cut into chunks [512]");
   add_bytes(app_, "--kv-cache-memory", options.kv_cache_bytes,
-            "KV cache per rank: 512M, 4G, 1GiB, 4GB [what the sequences need]", group);
+            "KV cache per rank, at least one sequence of --max-model-len: 512M, 4G, 1GiB, 4GB\n"
+            "[what the sequences need, within what is free]",
+            group);
 }
 
 void Arguments::add_sampling(SamplingParams& sampling) {

@@ -15,6 +15,7 @@
 #include "cli/plan_text.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "comm/environment.h"
 #include "core/shared_once.h"
 #include "launch/launcher.h"
 #include "trireme/error.h"
@@ -174,10 +175,15 @@ std::string input_path(const std::string& path, const Options& options) {
 }
 
 ModelFacts check_plan_fits(const Options& options) {
-  const PlanReport report = make_plan(options);
-  // Ranks of one run take memory from each other; whoever started them has looked already.
-  if (!report.fits && !rank_place().started)
+  const RankEnvironment place = rank_environment();
+  // MPI ranks look before they connect, so all of them before any loads. Those of the launcher take
+  // memory from each other when one starts again; it has looked for them.
+  PlanSettings settings;
+  if (place.transport == RankTransport::mpi) settings.ranks_per_host = place.local_size;
+  const PlanReport report = make_plan(options, settings);
+  if (!report.fits && place.transport != RankTransport::shm) {
     throw Error(ErrorKind::resource, shortage_text(report));
+  }
   print_once(report.warnings);
   return {report.says_how_long, report.generation_warnings};
 }

@@ -37,7 +37,7 @@ class Model {
 
   const ModelSpec& spec() const { return spec_; }
   /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
-  /// once, before build().
+  /// once, before the first forward pass.
   virtual void prepare(std::int64_t max_positions) { (void)max_positions; }
   /// Builds spec().blocks[block]; a layer keeps its keys and values in
   /// Forward::caches[cache_layer].

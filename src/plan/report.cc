@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "comm/topology.h"
 #include "core/error.h"
@@ -11,9 +12,6 @@
 namespace trireme {
 
 namespace {
-
-/// A cache that holds less than this of the model's context is of no use.
-constexpr std::int64_t least_useful_tokens = 2048;
 
 PlanRange as_plan(Range range) { return {range.begin, range.end}; }
 
@@ -78,37 +76,50 @@ void check_sizes(const ModelSpec& model, const PlanRequest& request) {
        model.max_tensor_parallel());
 }
 
-/// The number of cache blocks that every rank of a replica gets, as the runtime decides it.
-std::int64_t cache_blocks(const PlanRequest& request, const std::vector<RankShare>& ranks,
-                          std::int64_t without_cache) {
-  std::int64_t largest = 1;
-  for (const RankShare& rank : ranks) largest = std::max(largest, rank.kv_cache_bytes);
-  const std::int64_t free = std::max<std::int64_t>(0, request.available_bytes - without_cache);
-  const std::int64_t budget =
-      request.kv_cache_bytes > 0 ? request.kv_cache_bytes : free / 2 / request.per_host();
-  return std::min(kv_blocks_wanted(request.limits), budget / largest);
+/// Ranks as they would be with a cache of one block.
+std::vector<RankShare> shares_of(const ModelSpec& model, const PlanRequest& request) {
+  check_sizes(model, request);
+  const std::vector<Range> stages = partition_stages(model, request.pp);
+  std::vector<RankShare> ranks;
+  for (int rank = 0; rank < request.world(); ++rank) {
+    ranks.push_back(share_of(model, request, rank, stages));
+  }
+  return ranks;
 }
 
-void judge(PlanReport& report, const PlanRequest& request, std::int64_t blocks) {
-  const std::int64_t length = request.limits.max_model_len;
-  const std::int64_t tokens = request.length_asked ? length : std::min(length, least_useful_tokens);
-  const bool cache_too_small = blocks < ceil_div(tokens, kv_block_tokens);
-  const bool too_much = report.host_bytes > request.available_bytes;
-  report.fits = !cache_too_small && !too_much;
-  if (too_much) {
+CacheRequest cache_request(const std::vector<RankShare>& ranks, const PlanRequest& request) {
+  CacheRequest cache{.limits = request.limits,
+                     .asked_bytes = request.kv_cache_bytes,
+                     .ranks_per_host = request.per_host()};
+  std::vector<RankShare> bare = ranks;
+  std::map<int, std::int64_t> blocks;
+  for (RankShare& rank : bare) {
+    const std::int64_t bytes = std::exchange(rank.kv_cache_bytes, 0);
+    cache.block_bytes = std::max(cache.block_bytes, bytes);
+    std::int64_t& host = blocks[rank.rank / request.per_host()];
+    host += bytes;
+    cache.host_block_bytes = std::max(cache.host_block_bytes, host);
+  }
+  cache.free_bytes = request.available_bytes - fullest_host(bare, request.per_host());
+  // What is accepted here must still fit when the run has loaded and measures what is left.
+  cache.reserve_bytes = std::max<std::int64_t>(0, cache.free_bytes / 10);
+  return cache;
+}
+
+void judge(PlanReport& report, const PlanRequest& request, const CacheRequest& cache) {
+  report.shortage = cache_shortage(cache);
+  if (report.host_bytes > request.available_bytes) {
     report.shortage = fmt::format("{} bytes are needed on a host, {} are available",
                                   report.host_bytes, request.available_bytes);
-  } else if (cache_too_small) {
-    report.shortage = fmt::format("a KV cache of {} tokens is too small: one sequence needs {}",
-                                  blocks * kv_block_tokens, tokens);
   }
+  report.fits = report.shortage.empty();
 }
 
 }  // namespace
 
 PlanReport lay_out(const ModelSpec& model, const PlanRequest& request) {
-  check_sizes(model, request);
   PlanReport report;
+  report.ranks = shares_of(model, request);
   report.data_parallel_size = request.dp;
   report.tensor_parallel_size = request.tp;
   report.pipeline_parallel_size = request.pp;
@@ -116,19 +127,17 @@ PlanReport lay_out(const ModelSpec& model, const PlanRequest& request) {
   report.max_sequences = request.limits.max_sequences;
   report.ranks_per_host = request.per_host();
   report.available_bytes = request.available_bytes;
-  const std::vector<Range> stages = partition_stages(model, request.pp);
-  for (int rank = 0; rank < request.world(); ++rank) {
-    report.ranks.push_back(share_of(model, request, rank, stages));
-  }
-  std::vector<RankShare> bare = report.ranks;
-  for (RankShare& rank : bare) rank.kv_cache_bytes = 0;
-  const std::int64_t blocks =
-      cache_blocks(request, report.ranks, fullest_host(bare, request.per_host()));
+  const CacheRequest cache = cache_request(report.ranks, request);
+  const std::int64_t blocks = cache_blocks(cache);
   for (RankShare& rank : report.ranks) rank.kv_cache_bytes *= blocks;
   report.kv_cache_tokens = blocks * kv_block_tokens;
   report.host_bytes = fullest_host(report.ranks, request.per_host());
-  judge(report, request, blocks);
+  judge(report, request, cache);
   return report;
+}
+
+CacheRequest cache_request(const ModelSpec& model, const PlanRequest& request) {
+  return cache_request(shares_of(model, request), request);
 }
 
 std::int64_t bytes_read_per_token(const ModelSpec& model) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/model_spec.h"
-#include "plan/memory.h"
+#include "plan/cache.h"
 #include "trireme/plan.h"
 
 namespace trireme {
@@ -15,7 +15,6 @@ struct PlanRequest {
   int pp = 1;
   MemoryLimits limits;
   std::int64_t kv_cache_bytes = 0;   ///< per rank; 0: what is wanted, within what is free
-  bool length_asked = false;         ///< max_model_len was given: one such sequence must fit
   int ranks_per_host = 0;            ///< 0: all
   std::int64_t available_bytes = 0;  ///< on a host
 
@@ -29,6 +28,9 @@ inline constexpr std::int64_t program_bytes = std::int64_t{10} << 20;
 
 /// Fills in ranks, memory and fits (not the suggestions). Throws Error(usage) for impossible sizes.
 PlanReport lay_out(const ModelSpec& model, const PlanRequest& request);
+
+/// What decides the size of the cache under this plan.
+CacheRequest cache_request(const ModelSpec& model, const PlanRequest& request);
 
 /// Changes to `request` that would fit, nearest first; at most four.
 std::vector<PlanSuggestion> suggest_plans(const ModelSpec& model, const PlanRequest& request);

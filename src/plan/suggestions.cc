@@ -25,6 +25,7 @@ class Search {
     return true;
   }
 
+  void enough_cache();
   void less_cache();
   void shorter_sequences();
   void smaller_steps();
@@ -38,6 +39,16 @@ class Search {
   const PlanRequest& request_;
   std::vector<PlanSuggestion> found_;
 };
+
+/// The cache of one sequence, when the asked one is smaller.
+void Search::enough_cache() {
+  const CacheRequest cache = cache_request(model_, request_);
+  if (cache.asked_bytes == 0 || cache_shortage(cache).empty()) return;
+  PlanRequest changed = request_;
+  changed.kv_cache_bytes = bytes_of_one_sequence(cache);
+  offer(model_, changed, "--kv-cache-memory " + memory_for_one_sequence(cache),
+        "the longest sequence fits");
+}
 
 /// The largest cache that fits, in whole MiB, when the asked one is too large.
 void Search::less_cache() {
@@ -53,6 +64,13 @@ void Search::less_cache() {
 void Search::shorter_sequences() {
   constexpr std::int64_t shortest = 128;
   PlanRequest changed = request_;
+  const CacheRequest cache = cache_request(model_, request_);
+  const std::int64_t cached = cache_shortage(cache).empty() ? 0 : length_that_fits(cache);
+  if (cached > 0) {
+    changed.limits.max_model_len = cached;
+    const std::string flags = fmt::format("--max-model-len {}", cached);
+    if (offer(model_, changed, flags, "longer prompts are refused")) return;
+  }
   for (std::int64_t length = request_.limits.max_model_len / 2; length >= shortest; length /= 2) {
     changed.limits.max_model_len = length;
     const std::string flags = fmt::format("--max-model-len {}", length);
@@ -116,6 +134,7 @@ void Search::more_hosts() {
 
 std::vector<PlanSuggestion> suggest_plans(const ModelSpec& model, const PlanRequest& request) {
   Search search(model, request);
+  search.enough_cache();
   search.less_cache();
   search.shorter_sequences();
   search.smaller_steps();

@@ -117,9 +117,11 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   check_plan(spec(), sizes_);
   TRIREME_ASSERT(ranks_->size() == sizes_.replica());
   threads_ = std::make_unique<ThreadPool>(threads_for(options, local_ranks));
-  files_.model->prepare(limits_.max_model_len);
   stage_ = std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_},
                                    *files_.model, limits_);
+  // What is too little before anything is loaded will not do after it.
+  agree_on_kv_blocks(options, local_ranks);
+  files_.model->prepare(limits_.max_model_len);
   load_weights(shared_weights);
   kv_blocks_ = agree_on_kv_blocks(options, local_ranks);
   stage_->allocate_cache(kv_blocks_);
@@ -156,10 +158,6 @@ void Replica::load_weights(int shared_memory) {
 
 void Replica::follow() { trireme::follow(*ranks_, sizes_, *stage_); }
 
-std::int64_t Replica::max_sequence_tokens() const {
-  return std::min(limits_.max_model_len, kv_blocks_ * kv_block_tokens);
-}
-
 Replica::Counters Replica::counters() const {
   return {.checkpoint_bytes_read = files_.source->bytes_read(),
           .weight_bytes = static_cast<std::int64_t>(stage_->parameters().bytes()),
@@ -171,37 +169,48 @@ Replica::Counters Replica::counters() const {
           .shared_weights = shared_weights_ != nullptr && !shared_weights_->filled_here()};
 }
 
-/// The driver decides for all ranks, by the rank whose blocks are largest.
+/// The driver decides for all ranks, by the rank whose blocks are largest. Throws Error(resource)
+/// when one sequence of the longest length would not fit: were it cut, the plan and the memory that
+/// happens to be free would decide what comes out.
 std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks) {
-  Message message(sizeof(std::int64_t));
-  std::int64_t blocks = kv_blocks_wanted(limits_);
-  const std::int64_t mine = std::max<std::int64_t>(1, stage_->kv_bytes_per_block());
-  std::vector<Message> sizes =
+  const std::int64_t mine = stage_->kv_bytes_per_block();
+  const std::vector<Message> sizes =
       ranks_->gather(0, std::as_bytes(std::span<const std::int64_t>(&mine, 1)));
+  std::int64_t blocks = 0;
   if (is_driver()) {
-    std::int64_t largest = 1;
-    for (const Message& bytes : sizes) {
-      std::int64_t size = 0;
-      std::memcpy(&size, bytes.data(), sizeof(size));
-      largest = std::max(largest, size);
+    std::vector<std::int64_t> block_bytes(sizes.size());
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      std::memcpy(&block_bytes[i], sizes[i].data(), sizeof(std::int64_t));
     }
-    // Half of what is free leaves room for the page cache that the checkpoint streams through.
-    const std::int64_t budget = options.kv_cache_bytes > 0
-                                    ? options.kv_cache_bytes
-                                    : available_memory() / 2 / std::max(1, local_ranks);
-    blocks = std::min(blocks, budget / largest);
-    if (blocks < 1) {
-      fail(
-          ErrorKind::resource,
-          "the KV cache needs at least {} bytes per rank for one block of {} tokens, and there are "
-          "{}; use --kv-cache-memory, -tp or -pp",
-          largest, kv_block_tokens, budget);
-    }
+    const CacheRequest request = cache_request(options, local_ranks, block_bytes);
+    const std::string shortage = cache_shortage(request);
+    if (!shortage.empty()) fail(ErrorKind::resource, "{}; {}", shortage, cache_advice(request));
+    blocks = cache_blocks(request);
   }
+  Message message(sizeof(blocks));
   std::memcpy(message.data(), &blocks, sizeof(blocks));
   ranks_->broadcast(0, message);
   std::memcpy(&blocks, message.data(), sizeof(blocks));
   return blocks;
+}
+
+/// Other replicas on this host may have taken their memory already, or not yet: they count in the
+/// share of what is free, not in whether one sequence fits.
+CacheRequest Replica::cache_request(const Options& options, int local_ranks,
+                                    std::span<const std::int64_t> block_bytes) const {
+  CacheRequest request{.limits = limits_,
+                       .asked_bytes = options.kv_cache_bytes,
+                       .free_bytes = available_memory(),
+                       .ranks_per_host = std::max(1, local_ranks)};
+  std::int64_t all = 0;
+  for (const std::int64_t bytes : block_bytes) {
+    request.block_bytes = std::max(request.block_bytes, bytes);
+    all += bytes;
+  }
+  const bool one_host = request.ranks_per_host >= static_cast<int>(block_bytes.size());
+  const std::int64_t here = one_host ? all : request.ranks_per_host * request.block_bytes;
+  request.host_block_bytes = std::max<std::int64_t>(1, here);
+  return request;
 }
 
 std::int64_t available_memory() {

@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "core/shared_once.h"
 #include "models/hf_config.h"
 #include "models/model.h"
+#include "plan/cache.h"
 #include "runtime/driver.h"
 #include "trireme/options.h"
 #include "weights/tensor_source.h"
@@ -54,8 +56,8 @@ class Replica {
   const Backend& backend() const { return *backend_; }
   Communicator& ranks() { return *ranks_; }
   int threads() const { return threads_->size(); }
-  /// Tokens of the longest sequence (prompt and output) that can run.
-  std::int64_t max_sequence_tokens() const;
+  /// Tokens of the longest sequence (prompt and output) that can run: the same under every plan.
+  std::int64_t max_sequence_tokens() const { return limits_.max_model_len; }
 
   /// What this rank holds and did: evidence that weights and work really were split.
   struct Counters {
@@ -73,6 +75,8 @@ class Replica {
  private:
   void load_weights(int shared_memory);
   std::int64_t agree_on_kv_blocks(const Options& options, int local_ranks);
+  CacheRequest cache_request(const Options& options, int local_ranks,
+                             std::span<const std::int64_t> block_bytes) const;
 
   ModelFiles files_;
   std::unique_ptr<Backend> backend_;

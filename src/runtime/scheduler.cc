@@ -23,15 +23,13 @@ std::vector<std::int32_t> distinct(std::vector<std::int32_t> ids) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), blocks_(limits.blocks) {}
-
-std::int64_t Scheduler::max_sequence_tokens() const {
-  return std::min(limits_.max_model_len, limits_.blocks * block_tokens);
+Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), blocks_(limits.blocks) {
+  TRIREME_ASSERT(limits.blocks * block_tokens >= limits.max_model_len);
 }
 
 void Scheduler::add(SequenceRequest request) {
   TRIREME_ASSERT(!request.tokens.empty());
-  TRIREME_ASSERT(static_cast<std::int64_t>(request.tokens.size()) <= max_sequence_tokens());
+  TRIREME_ASSERT(static_cast<std::int64_t>(request.tokens.size()) <= limits_.max_model_len);
   auto sequence = std::make_unique<Sequence>();
   sequence->prompt_tokens = request.tokens.size();
   sequence->request = std::move(request);
@@ -232,7 +230,7 @@ SequenceEvent Scheduler::advance(Sequence& sequence, const SequenceOutput& outpu
     const auto generated = total - static_cast<std::int64_t>(sequence.prompt_tokens);
     event.ended_by_token = contains(request.end_tokens, output.token);
     event.finished = event.ended_by_token || generated >= request.max_new_tokens ||
-                     total >= max_sequence_tokens();
+                     total >= limits_.max_model_len;
   }
   return event;
 }

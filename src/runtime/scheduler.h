@@ -39,18 +39,17 @@ struct SchedulerLimits {
   std::int64_t blocks = 0;  ///< of the cache
   std::int64_t max_sequences = 64;
   std::int64_t max_step_tokens = 512;
-  std::int64_t max_model_len = 0;
-  int micro_batches = 1;  ///< steps in flight at once: the number of pipeline stages
+  std::int64_t max_model_len = 0;  ///< longest sequence, prompt and output
+  int micro_batches = 1;           ///< steps in flight at once: the number of pipeline stages
 };
 
 class Scheduler {
  public:
+  /// The cache must hold one sequence of max_model_len, so that the oldest sequence always
+  /// advances.
   explicit Scheduler(const SchedulerLimits& limits);
 
-  /// Longest sequence (prompt and output) that can run at all.
-  std::int64_t max_sequence_tokens() const;
-
-  /// The request must fit max_sequence_tokens().
+  /// The request must fit max_model_len.
   void add(SequenceRequest request);
   /// Forgets an unfinished sequence that is not in flight (e.g. a stop string was found).
   void cancel(std::uint64_t id);

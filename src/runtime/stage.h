@@ -26,7 +26,7 @@ struct StageContext {
 class Stage {
  public:
   /// Declares the parameters of this rank's blocks. `model` must outlive the stage; its prepare()
-  /// has been called.
+  /// must have been called before execute().
   Stage(const StageContext& context, const Model& model, const MemoryLimits& limits);
 
   /// What must be placed and loaded before the first step.

@@ -31,8 +31,7 @@ void Generator::start(std::uint64_t tag, const Request& request, OnText on_text)
     throw RequestFailure(
         "context_length_exceeded",
         fmt::format("the prompt has {} tokens, but with at least one new token only {} fit the "
-                    "context; shorten it, or raise --max-model-len or --kv-cache-memory if they "
-                    "are the limit",
+                    "context; shorten it, or raise --max-model-len if it is the limit",
                     length, replica_.max_sequence_tokens()));
   }
   ResolvedSampling sampling;

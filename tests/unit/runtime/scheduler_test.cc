@@ -187,6 +187,31 @@ TEST(Scheduler, EndTokensAndLengthsEndSequences) {
   EXPECT_EQ(limited.tokens.at(1).size(), 28u) << "the context is full";
 }
 
+TEST(Scheduler, TheLengthLimitIsMaxModelLenWhateverTheCache) {
+  std::mt19937 random(9);
+  std::vector<SequenceRequest> requests = random_requests(random, 6, 150);
+  for (SequenceRequest& request : requests) request.max_new_tokens = 10000;
+  constexpr std::int64_t longest = 250;  // eight blocks, the last not full
+  for (const std::int64_t blocks : {8, 9, 17, 400}) {
+    for (const int micro_batches : {1, 2, 4}) {
+      const Outcome outcome = run({.blocks = blocks,
+                                   .max_step_tokens = 64,
+                                   .max_model_len = longest,
+                                   .micro_batches = micro_batches},
+                                  requests);
+      for (const SequenceRequest& r : requests) {
+        const auto room = longest - static_cast<std::int64_t>(r.tokens.size());
+        ASSERT_EQ(outcome.tokens.at(r.id), expected_tokens(r.tokens, room))
+            << blocks << " blocks, micro " << micro_batches;
+      }
+    }
+  }
+}
+
+TEST(SchedulerDeathTest, ACacheBelowOneSequenceIsABug) {
+  EXPECT_DEATH(Scheduler({.blocks = 7, .max_model_len = 250}), "max_model_len");
+}
+
 TEST(Scheduler, CancelledSequencesGiveTheirBlocksBack) {
   Scheduler scheduler({.blocks = 4, .max_step_tokens = 64, .max_model_len = 128});
   FakeRank rank(4);
