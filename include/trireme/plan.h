@@ -1,5 +1,5 @@
-// A dry run: which rank would hold what, whether it fits, how fast it might be. Reads config.json
-// and the checkpoint's headers only.
+// A dry run: which rank would hold what, whether it fits, how fast it can be at most. Reads
+// config.json and the checkpoint's headers only.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct RankShare {
   PlanRange vocab;     ///< rows of the embedding and of the head
   std::int64_t weight_bytes = 0;
   std::int64_t kv_cache_bytes = 0;
-  std::int64_t activation_bytes = 0;
+  std::int64_t activation_bytes = 0;  ///< and the rotary tables
   std::int64_t program_bytes = 0;  ///< code, tokenizer, stacks, messages: about the same everywhere
   std::int64_t total() const {
     return weight_bytes + kv_cache_bytes + activation_bytes + program_bytes;
@@ -61,7 +61,7 @@ struct PlanSuggestion {
 struct PlanSettings {
   int ranks_per_host = 0;          ///< 0: all ranks of the run share one host
   std::int64_t host_memory = 0;    ///< bytes that a host gives; 0: what this one has available
-  bool measure_bandwidth = false;  ///< for the speed estimate; takes a fifth of a second
+  bool measure_bandwidth = false;  ///< for the bound on speed; takes a fifth of a second
   double memory_bandwidth = 0;     ///< bytes/s of a host, instead of measuring
 };
 
@@ -100,9 +100,9 @@ struct PlanReport {
   std::string shortage;  ///< why it does not fit; empty if it does
   std::vector<PlanSuggestion> suggestions;
 
-  // Speed; 0 where unknown. Rough: reading the weights from memory is all that is counted.
+  // An upper bound on speed, no prediction: reading the weights is all that is counted. 0: unknown.
   double memory_bandwidth = 0;          ///< bytes/s of a host
-  double decode_tokens_per_second = 0;  ///< at most, for one sequence
+  double decode_tokens_per_second = 0;  ///< at most, of one sequence
 };
 
 /// Throws Error(usage) for sizes that the model cannot be cut into, Error(input) for an unusable

@@ -75,8 +75,8 @@ double measure_bandwidth(const Options& options, const PlanReport& report) {
   return measure_read_peak(threads);
 }
 
-void estimate_speed(PlanReport& report, const Options& options, const ModelSpec& model,
-                    const PlanSettings& settings) {
+void bound_speed(PlanReport& report, const Options& options, const ModelSpec& model,
+                 const PlanSettings& settings) {
   report.memory_bandwidth = settings.memory_bandwidth;
   if (settings.measure_bandwidth && report.memory_bandwidth == 0) {
     report.memory_bandwidth = measure_bandwidth(options, report);
@@ -99,7 +99,7 @@ PlanReport make_plan(const Options& options, const PlanSettings& settings) {
   describe_model(report, files);
   describe_generation(report, files);
   if (!report.fits) report.suggestions = suggest_plans(model, request);
-  estimate_speed(report, options, model, settings);
+  bound_speed(report, options, model, settings);
   return report;
 }
 

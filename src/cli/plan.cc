@@ -26,7 +26,8 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
       "plan",
       "A dry run: which rank would hold which layers, heads and columns, how many bytes of "
       "weights,\n"
-      "KV cache and activations that takes, whether it fits this machine. Reads headers only.",
+      "KV cache and activations that takes, whether it fits this machine, and an upper bound on\n"
+      "its speed. Reads headers only.",
       {"trireme plan --model demo/llama -tp 2 -pp 2",
        "trireme plan --model demo/llama -dp 2 -tp 3 --max-model-len 512 --json",
        "trireme plan --model org/name -pp 4 --ranks-per-host 1 --host-memory 64G"});
@@ -44,9 +45,9 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
   };
   add("--host-memory", "Memory of a host [what this one has available]",
       [&](std::int64_t bytes) { flags.settings.host_memory = bytes; });
-  add("--memory-bandwidth", "Of a host, per second, for the speed estimate [measured]",
+  add("--memory-bandwidth", "Of a host, per second, for the upper bound on speed [measured]",
       [&](std::int64_t bytes) { flags.settings.memory_bandwidth = static_cast<double>(bytes); });
-  app.add_flag("--no-speed", flags.no_speed, "Leave the speed estimate out");
+  app.add_flag("--no-speed", flags.no_speed, "Leave the upper bound on speed out");
   arguments.add_model(flags.options);
   app.get_option("--model")->required();
   arguments.add_plan(flags.options);

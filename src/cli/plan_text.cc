@@ -219,8 +219,8 @@ std::string memory_text(const PlanReport& report) {
       report.data_parallel_size > 1 ? " (replicas share one copy of the weights)" : "");
   if (report.decode_tokens_per_second > 0) {
     text += fmt::format(
-        "Speed      at most about {} tokens/s for one sequence (a rough bound: weights read at "
-        "{}/s and nothing else)\n",
+        "Speed      at most {} tokens/s for one sequence: a bound and no prediction (weights read "
+        "at {}/s and nothing else)\n",
         format_count(report.decode_tokens_per_second),
         format_bytes(static_cast<std::int64_t>(report.memory_bandwidth)));
   }

@@ -105,6 +105,11 @@ TEST(Plan, JsonForPrograms) {
   EXPECT_EQ(json["ranks"][1]["key_value_heads"], nlohmann::json::array({0, 2}));
 }
 
+TEST(Plan, HelpCallsTheSpeedABound) {
+  EXPECT_TRUE(contains(trireme({"plan", "--help"}).out, "upper bound on"));
+  EXPECT_TRUE(contains(trireme({"--help"}).out, "how fast at most"));
+}
+
 TEST(Plan, RefusesWhatCannotFit) {
   const Outcome outcome = trireme({"plan", "-m", llama(), "--host-memory", "100M", "--no-speed",
                                    "--kv-cache-memory", "1G", "--max-num-seqs", "4000"});

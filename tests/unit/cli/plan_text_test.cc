@@ -87,6 +87,17 @@ TEST(PlanJson, HoldsTheSame) {
   EXPECT_EQ(json["fits"], true);
 }
 
+TEST(PlanPicture, SpeedIsABoundAndSaysSo) {
+  PlanReport report = example(1);
+  EXPECT_EQ(plan_picture(report, {.width = 100}).find("tokens/s"), std::string::npos);
+  report.memory_bandwidth = 1e10;
+  report.decode_tokens_per_second = 100;
+  const std::string text = plan_picture(report, {.width = 100});
+  EXPECT_NE(text.find("at most 100 tokens/s"), std::string::npos) << text;
+  EXPECT_NE(text.find("a bound and no prediction"), std::string::npos) << text;
+  EXPECT_EQ(nlohmann::json::parse(plan_json(report))["decode_tokens_per_s_upper_bound"], 100);
+}
+
 TEST(ShortageText, NamesWhatWouldFit) {
   PlanReport report = example(1);
   report.fits = false;
