@@ -105,8 +105,18 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
-/// All that the bytes of an output depend on besides the requests, a `key=value` a line: model
-/// directory, dtype, instruction set. Throws Error as the engine would for a model not found.
+/// All that the bytes of an output depend on besides the requests, a `key=value` a line: the
+/// version of the arithmetic, dtype, instruction set, and the model by content, wherever it lies
+/// and whenever it was written.
+///
+/// Configuration, tokenizer and chat templates count with every byte. Of the weights, names, dtypes
+/// and shapes of all tensors count, and of each tensor three pages of 4 KiB: from its first row,
+/// its middle one and its last. Reading 16 GB at every start would take as long as loading them,
+/// while this takes some thousand small reads; training, merging or converting a model changes
+/// nearly all elements of the tensors that it touches, and new rows come at a tensor's end. An edit
+/// of single elements elsewhere goes unnoticed. Made-up weights count by config.json and seed.
+///
+/// Throws Error as the engine would for a model that cannot be opened.
 std::string output_identity(const Options& options);
 
 /// Checks model, plan and flags without loading weights: throws what the engine would throw.

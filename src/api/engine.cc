@@ -276,14 +276,6 @@ EngineStats Engine::stats() const {
   return stats;
 }
 
-std::string output_identity(const Options& options) {
-  return fmt::format(
-      "model={}\ndtype={}\nload_format={}\nload_seed={}\nisa={}\nmax_model_len={}\n",
-      std::filesystem::canonical(find_model(options.model, options.revision)).string(),
-      options.dtype, options.load_format, options.load_seed, make_backend(options.isa)->name(),
-      options.max_model_len);
-}
-
 void check_options(const Options& options) {
   check_plan(open_model(options).model->spec(), sizes_of(options));
   make_backend(options.isa);

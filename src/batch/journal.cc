@@ -12,8 +12,8 @@
 #include <cstring>
 #include <thread>
 
-#include "batch/hash.h"
 #include "core/error.h"
+#include "core/hash.h"
 
 namespace trireme {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "batch/hash.h"
+#include "core/hash.h"
 
 namespace trireme {
 

@@ -6,8 +6,8 @@
 #include <iterator>
 #include <string_view>
 
-#include "batch/hash.h"
 #include "batch/json_text.h"
+#include "core/hash.h"
 
 namespace trireme {
 
