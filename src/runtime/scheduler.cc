@@ -39,7 +39,10 @@ void Scheduler::add(SequenceRequest request) {
 void Scheduler::cancel(std::uint64_t id) {
   const auto is_it = [&](const SequencePtr& s) { return s->request.id == id; };
   if (const auto it = std::find_if(running_.begin(), running_.end(), is_it); it != running_.end()) {
-    TRIREME_ASSERT(!(*it)->in_flight);
+    if ((*it)->in_flight) {
+      (*it)->cancelled = true;
+      return;
+    }
     give_back(**it);
     running_.erase(it);
     return;
@@ -201,12 +204,13 @@ std::vector<SequenceEvent> Scheduler::complete(const StepResult& result) {
   for (std::size_t i = 0; i < result.size(); ++i) {
     Sequence& sequence = *step.sequences[i];
     sequence.in_flight = false;
-    SequenceEvent event = advance(sequence, result[i]);
-    if (event.finished) {
-      give_back(sequence);
-      running_.remove_if([&](const SequencePtr& s) { return s.get() == &sequence; });
-    }
+    SequenceEvent event;
+    if (!sequence.cancelled) event = advance(sequence, result[i]);
+    const bool over = event.finished || sequence.cancelled;
     if (event.finished || event.token >= 0) events.push_back(std::move(event));
+    if (!over) continue;
+    give_back(sequence);
+    running_.remove_if([&](const SequencePtr& s) { return s.get() == &sequence; });
   }
   return events;
 }

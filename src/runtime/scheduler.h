@@ -51,7 +51,8 @@ class Scheduler {
 
   /// The request must fit max_model_len.
   void add(SequenceRequest request);
-  /// Forgets an unfinished sequence that is not in flight (e.g. a stop string was found).
+  /// Forgets an unfinished sequence (e.g. a stop string was found): no event of it follows. One in
+  /// flight goes when its step completes, and its blocks with it.
   void cancel(std::uint64_t id);
 
   /// The next step; nothing when there is nothing to do until a step in flight completes.
@@ -72,6 +73,7 @@ class Scheduler {
     std::vector<std::int32_t> blocks;
     std::int64_t remembered_blocks = 0;
     bool in_flight = false;
+    bool cancelled = false;  ///< while in flight
     std::vector<float> logprobs;
     std::vector<float> logits;
 

@@ -225,5 +225,29 @@ TEST(Scheduler, CancelledSequencesGiveTheirBlocksBack) {
   }
 }
 
+TEST(Scheduler, ASequenceCancelledInFlightGoesWhenItsStepCompletes) {
+  Scheduler scheduler(
+      {.blocks = 4, .max_step_tokens = 64, .max_model_len = 128, .micro_batches = 2});
+  FakeRank rank(4);
+  for (const std::uint64_t id : {1u, 2u}) {
+    scheduler.add({.id = id, .tokens = std::vector<std::int32_t>(40, 7), .max_new_tokens = 3});
+  }
+  const StepPlan first = scheduler.schedule().value();
+  const StepPlan second = scheduler.schedule().value();
+  scheduler.cancel(1);
+  scheduler.add({.id = 1, .tokens = std::vector<std::int32_t>(100, 9), .max_new_tokens = 1});
+  EXPECT_FALSE(scheduler.schedule()) << "its blocks are in use until then";
+  EXPECT_TRUE(scheduler.complete(rank.execute(first)).empty());
+  EXPECT_EQ(scheduler.running(), 1);
+  EXPECT_EQ(scheduler.complete(rank.execute(second)).size(), 1u);
+  std::map<std::uint64_t, std::size_t> tokens;
+  while (!scheduler.idle()) {
+    for (const auto& event : scheduler.complete(rank.execute(scheduler.schedule().value()))) {
+      ++tokens[event.id];
+    }
+  }
+  EXPECT_EQ(tokens, (std::map<std::uint64_t, std::size_t>{{1, 1}, {2, 2}}));
+}
+
 }  // namespace
 }  // namespace trireme
