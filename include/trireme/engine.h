@@ -46,6 +46,7 @@ struct EngineStats {
   std::int64_t preemptions = 0;
 };
 
+/// Used by one thread at a time.
 class Engine {
  public:
   /// Loads this rank's share of the model; collective over all ranks. `now`: seconds since the
@@ -59,6 +60,8 @@ class Engine {
 
   /// Answers all requests, in their order. Collective: every rank passes the same requests; rank 0
   /// gets the results, the others an empty list. Row i counts as row i for the random numbers.
+  /// Throws Error(usage) while requests of submit() or submit_score() are unfinished, as does
+  /// score().
   std::vector<Result> generate(std::span<const Request> requests);
   /// The log-probabilities of each request's prompt; `logits`: also every row of logits.
   std::vector<Score> score(std::span<const Request> requests, bool logits = false);
@@ -78,13 +81,27 @@ class Engine {
     Score score;
   };
 
-  /// Drivers: starts a request. A request that cannot run finishes with Result::error.
+  /// Drivers: reads what submit() needs besides the weights (tokenizer, generation_config.json, and
+  /// with `chat` the chat template), so that what is wrong with these throws here, Error(input),
+  /// and not when the first request comes.
+  void prepare(bool chat = false);
+  /// Drivers: starts a request. A request that cannot run finishes with Result::error. `tag` is any
+  /// number that no other unfinished request of submit() has; else Error(usage) is thrown.
   void submit(std::uint64_t tag, const Request& request, OnText on_text = {});
+  /// The same for scores, whose tags are numbers apart: both kinds may be at work at once.
   void submit_score(std::uint64_t tag, const Request& request, bool logits = false);
-  /// Drivers: runs one step for everything submitted, and returns what finished.
+  /// Drivers: drops a request of submit() that has not finished, whether it waits or runs. One in
+  /// flight goes when its step completes; its text, its result and an error are not reported any
+  /// more, and its tag is free at once. False when no such request is unfinished: it is unknown, or
+  /// step() has returned its result or will with its next call. OnText may cancel.
+  bool cancel(std::uint64_t tag);
+  /// The same for a request of submit_score().
+  bool cancel_score(std::uint64_t tag);
+  /// Drivers: runs one step for everything submitted, of both kinds, and returns what finished of
+  /// the one: results of submit(). Scores wait for step_scores(), and the other way round.
   std::vector<Finished> step();
   std::vector<FinishedScore> step_scores();
-  /// Drivers: requests that have not finished.
+  /// Drivers: requests whose result has not been returned yet.
   std::int64_t unfinished() const;
   /// Drivers: lets the replica's other ranks return from follow(). Also done by the destructor.
   void stop();

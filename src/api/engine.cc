@@ -94,7 +94,8 @@ struct Engine::Impl {
 
   /// Answers rows [0, count), of which replica r takes each r-th; the results meet on rank 0.
   template <typename Answer, typename Submit, typename Step>
-  std::vector<Answer> answer_all(std::size_t count, const Submit& submit, const Step& step);
+  std::vector<Answer> answer_all(const char* call, std::size_t count, const Submit& submit,
+                                 const Step& step);
 
   int driver_of(int index) const { return rank_of({index, 0, 0}, sizes); }
 
@@ -103,9 +104,20 @@ struct Engine::Impl {
   int replica_index = 0;
   bool whole_run = true;  ///< world spans all replicas
   std::unique_ptr<Replica> replica;
-  std::optional<Generator> generator;
-  std::optional<Scorer> scorer;
+  /// Throws Error(usage) for what answer_all cannot be mixed with.
+  void check_unused(const char* call) const;
+  std::int64_t unfinished() const {
+    return (generator ? generator->unfinished() : 0) + (scorer ? scorer->unfinished() : 0);
+  }
+  Generator& generating();
+  Scorer& scoring();
+  void step();
+
   std::int64_t start = 0;
+  std::optional<Prompts> prompts;
+  std::optional<Sequences> sequences;  ///< drivers only
+  std::optional<Generator> generator;  ///< these two when first asked
+  std::optional<Scorer> scorer;
 };
 
 Engine::Impl::Impl(const Options& options, std::int64_t now)
@@ -125,6 +137,8 @@ Engine::Impl::Impl(const Options& options, std::int64_t now)
   }
   replica = std::make_unique<Replica>(options, std::move(ranks), environment.local_size,
                                       environment.weights_fd);
+  prompts.emplace(replica->files().directory, replica->spec().vocab_size, start);
+  if (replica->is_driver()) sequences.emplace(*replica);
 }
 
 /// One start for all ranks, so that a template that prints the date prints the same one.
@@ -135,12 +149,39 @@ void Engine::Impl::share_start() {
   std::memcpy(&start, bytes.data(), sizeof(start));
 }
 
-template <typename Answer, typename Submit, typename Step>
-std::vector<Answer> Engine::Impl::answer_all(std::size_t count, const Submit& submit,
-                                             const Step& step) {
+void Engine::Impl::check_unused(const char* call) const {
   if (!whole_run) {
-    fail(ErrorKind::usage, "generate() needs all replicas in one group of ranks");
+    fail(ErrorKind::usage, "{}() needs all replicas in one group of ranks", call);
   }
+  if (unfinished() > 0) {
+    fail(ErrorKind::usage,
+         "{}(): {} requests of submit() or submit_score() are unfinished; take their results with "
+         "step() and step_scores(), or cancel them, first",
+         call, unfinished());
+  }
+}
+
+Generator& Engine::Impl::generating() {
+  TRIREME_ASSERT(sequences.has_value());
+  if (!generator) generator.emplace(*replica, *sequences, *prompts);
+  return *generator;
+}
+
+Scorer& Engine::Impl::scoring() {
+  TRIREME_ASSERT(sequences.has_value());
+  if (!scorer) scorer.emplace(*replica, *sequences, *prompts);
+  return *scorer;
+}
+
+void Engine::Impl::step() {
+  replica->ranks().heartbeat();  // a driver without work is alive, too
+  if (sequences) sequences->step();
+}
+
+template <typename Answer, typename Submit, typename Step>
+std::vector<Answer> Engine::Impl::answer_all(const char* call, std::size_t count,
+                                             const Submit& submit, const Step& step) {
+  check_unused(call);
   std::vector<Answer> answers(count);
   ByteWriter mine;
   const auto stride = static_cast<std::size_t>(sizes.dp);
@@ -179,7 +220,7 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 std::vector<Result> Engine::generate(std::span<const Request> requests) {
   using Pair = std::pair<std::uint64_t, Result>;
   return impl_->answer_all<Result>(
-      requests.size(),
+      "generate", requests.size(),
       [&](std::size_t row) {
         Request request = requests[row];
         request.row = row;
@@ -195,7 +236,7 @@ std::vector<Result> Engine::generate(std::span<const Request> requests) {
 std::vector<Score> Engine::score(std::span<const Request> requests, bool logits) {
   using Pair = std::pair<std::uint64_t, Score>;
   return impl_->answer_all<Score>(
-      requests.size(), [&](std::size_t row) { submit_score(row, requests[row], logits); },
+      "score", requests.size(), [&](std::size_t row) { submit_score(row, requests[row], logits); },
       [&] {
         std::vector<Pair> pairs;
         for (FinishedScore& f : step_scores()) pairs.emplace_back(f.tag, std::move(f.score));
@@ -206,36 +247,48 @@ std::vector<Score> Engine::score(std::span<const Request> requests, bool logits)
 bool Engine::is_driver() const { return impl_->replica->is_driver(); }
 int Engine::replica() const { return impl_->replica_index; }
 
+void Engine::prepare(bool chat) {
+  impl_->generating();
+  if (!chat) return;
+  try {
+    impl_->prompts->chat_template().check();
+  } catch (const RequestFailure& failure) {
+    fail(ErrorKind::input, "{}: {}", impl_->replica->files().directory.string(), failure.what());
+  }
+}
+
 void Engine::submit(std::uint64_t tag, const Request& request, OnText on_text) {
-  if (!impl_->generator) impl_->generator.emplace(*impl_->replica, impl_->start);
-  impl_->generator->submit(tag, request, std::move(on_text));
+  impl_->generating().submit(tag, request, std::move(on_text));
 }
 
 void Engine::submit_score(std::uint64_t tag, const Request& request, bool logits) {
-  if (!impl_->scorer) impl_->scorer.emplace(*impl_->replica, impl_->start);
-  impl_->scorer->submit(tag, request, logits);
+  impl_->scoring().submit(tag, request, logits);
 }
 
+bool Engine::cancel(std::uint64_t tag) { return impl_->generator && impl_->generator->cancel(tag); }
+bool Engine::cancel_score(std::uint64_t tag) { return impl_->scorer && impl_->scorer->cancel(tag); }
+
 std::vector<Engine::Finished> Engine::step() {
+  impl_->step();
   std::vector<Finished> finished;
-  impl_->replica->ranks().heartbeat();  // a driver without work is alive, too
   if (!impl_->generator) return finished;
-  for (auto& [tag, result] : impl_->generator->step()) finished.push_back({tag, std::move(result)});
+  for (auto& [tag, result] : impl_->generator->take_finished()) {
+    finished.push_back({tag, std::move(result)});
+  }
   return finished;
 }
 
 std::vector<Engine::FinishedScore> Engine::step_scores() {
+  impl_->step();
   std::vector<FinishedScore> finished;
-  impl_->replica->ranks().heartbeat();
   if (!impl_->scorer) return finished;
-  for (auto& [tag, score] : impl_->scorer->step()) finished.push_back({tag, std::move(score)});
+  for (auto& [tag, score] : impl_->scorer->take_finished()) {
+    finished.push_back({tag, std::move(score)});
+  }
   return finished;
 }
 
-std::int64_t Engine::unfinished() const {
-  return (impl_->generator ? impl_->generator->unfinished() : 0) +
-         (impl_->scorer ? impl_->scorer->unfinished() : 0);
-}
+std::int64_t Engine::unfinished() const { return impl_->unfinished(); }
 
 void Engine::stop() { impl_->replica->stop(); }
 void Engine::follow() { impl_->replica->follow(); }

@@ -4,18 +4,22 @@
 
 namespace trireme {
 
-Generator::Generator(Replica& replica, std::int64_t now)
+Generator::Generator(Replica& replica, Sequences& sequences, const Prompts& prompts)
     : replica_(replica),
-      defaults_(replica.files().directory, replica.files().config),
-      prompts_(replica.files().directory, replica.spec().vocab_size, now) {
+      sequences_(sequences),
+      prompts_(prompts),
+      defaults_(replica.files().directory, replica.files().config) {
   prompts_.tokenizer();  // a model without one fails here, not at the first request
 }
 
 void Generator::submit(std::uint64_t tag, const Request& request, OnText on_text) {
+  if (numbers_.contains(tag)) {
+    fail(ErrorKind::usage, "submit(): a request of tag {} is unfinished; choose another tag", tag);
+  }
   try {
     start(tag, request, std::move(on_text));
   } catch (const RequestFailure& failure) {
-    failed_.push_back({tag, {.finish_reason = FinishReason::error, .error = failure.error()}});
+    finished_.push_back({tag, {.finish_reason = FinishReason::error, .error = failure.error()}});
   }
 }
 
@@ -23,7 +27,7 @@ void Generator::start(std::uint64_t tag, const Request& request, OnText on_text)
   for (const std::string& stop : request.sampling.stop) {
     if (stop.empty()) throw RequestFailure("invalid_request", "a stop string is empty");
   }
-  SequenceRequest sequence{.id = tag};
+  SequenceRequest sequence;
   sequence.tokens = prompts_.encode(request, defaults_.bos_token());
   const auto length = static_cast<std::int64_t>(sequence.tokens.size());
   const std::int64_t room = replica_.max_sequence_tokens() - length;
@@ -43,30 +47,49 @@ void Generator::start(std::uint64_t tag, const Request& request, OnText on_text)
   sequence.sampler = sampling.sampler;
   sequence.max_new_tokens = sampling.max_new_tokens;
   sequence.end_tokens = std::move(sampling.end_tokens);
-  const auto [it, fresh] =
-      active_.try_emplace(tag, prompts_.tokenizer(), std::move(sampling.stop), std::move(on_text));
-  TRIREME_ASSERT(fresh);
-  it->second.result.prompt_tokens = length;
+  const std::uint64_t number = sequences_.add(*this, std::move(sequence));
+  numbers_.emplace(tag, number);
+  Active& active =
+      active_.try_emplace(number, prompts_.tokenizer(), std::move(sampling.stop)).first->second;
+  active.tag = tag;
+  active.on_text = std::move(on_text);
+  active.result.prompt_tokens = length;
   prompt_tokens_ += length;
-  replica_.driver().scheduler().add(std::move(sequence));
 }
 
-std::vector<Generator::Finished> Generator::step() {
-  std::vector<Finished> finished = std::exchange(failed_, {});
-  if (active_.empty()) return finished;
-  for (const SequenceEvent& event : replica_.driver().step()) {
-    const auto it = active_.find(event.id);
-    TRIREME_ASSERT(it != active_.end());
-    if (!take(it->second, event)) continue;
-    if (!event.finished) replica_.driver().scheduler().cancel(event.id);
-    finished.push_back({event.id, std::move(it->second.result)});
-    active_.erase(it);
+bool Generator::cancel(std::uint64_t tag) {
+  const auto found = numbers_.find(tag);
+  if (found == numbers_.end()) return false;
+  const std::uint64_t number = found->second;
+  sequences_.cancel(number);
+  numbers_.erase(found);
+  // Whoever cancels a request while it is told of its text stands on that request.
+  if (told_ == number) {
+    active_.at(number).cancelled = true;
+  } else {
+    active_.erase(number);
   }
-  return finished;
+  return true;
+}
+
+void Generator::take(SequenceEvent& event) {
+  const auto found = active_.find(event.id);
+  TRIREME_ASSERT(found != active_.end());
+  Active& active = found->second;
+  told_ = event.id;
+  const bool done = take_token(active, event);
+  told_.reset();
+  if (!done && !active.cancelled) return;
+  if (!active.cancelled) {
+    if (!event.finished) sequences_.cancel(event.id);
+    numbers_.erase(active.tag);
+    finished_.push_back({active.tag, std::move(active.result)});
+  }
+  active_.erase(found);
 }
 
 /// Takes in one new token; true when the request is done.
-bool Generator::take(Active& active, const SequenceEvent& event) {
+bool Generator::take_token(Active& active, const SequenceEvent& event) {
   ++generated_tokens_;
   active.result.token_ids.push_back(event.token);
   // The token that ends a sequence is not part of its text, special or not.
@@ -88,7 +111,7 @@ bool Generator::take(Active& active, const SequenceEvent& event) {
 void Generator::add_text(Active& active, std::string_view text) {
   if (text.empty()) return;
   active.result.text += text;
-  if (active.on_text) active.on_text(text);
+  if (active.on_text && !active.cancelled) active.on_text(text);
 }
 
 }  // namespace trireme

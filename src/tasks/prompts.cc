@@ -1,6 +1,7 @@
 #include "tasks/prompts.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.h"
 
@@ -55,20 +56,29 @@ std::vector<std::int32_t> Prompts::encode(const Request& request,
   return ids;
 }
 
-std::string Prompts::render(const Request& request) const {
-  if (!template_read_) {
-    template_ = ChatTemplate::load(directory_);
-    template_read_ = true;
+const ChatTemplate& Prompts::chat_template() const {
+  if (!std::exchange(template_read_, true)) {
+    try {
+      template_ = ChatTemplate::load(directory_);
+    } catch (const Error& error) {
+      template_error_ = error.what();
+    }
   }
+  if (!template_error_.empty()) throw Error(ErrorKind::input, template_error_);
   if (!template_) {
     throw RequestFailure("no_chat_template",
                          "the model has no chat template, so it cannot take messages; give a "
                          "prompt instead");
   }
+  return *template_;
+}
+
+std::string Prompts::render(const Request& request) const {
+  const ChatTemplate& chat = chat_template();
   ChatOptions options;
   options.now = now_;
   if (request.tools) options.tools = parse_array(*request.tools, "tools");
-  return template_->render(parse_array(*request.messages, "messages"), options);
+  return chat.render(parse_array(*request.messages, "messages"), options);
 }
 
 void Prompts::check_ids(const std::vector<std::int32_t>& ids) const {

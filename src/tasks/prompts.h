@@ -19,6 +19,9 @@ class Prompts {
 
   /// The tokenizer; loaded when first needed, so that token ids alone need none.
   const Tokenizer& tokenizer() const;
+  /// The chat template; read when first needed, and once: what is wrong with it then is what every
+  /// request hears. Throws RequestFailure when there is none, Error(input) when it is broken.
+  const ChatTemplate& chat_template() const;
   /// Token ids of the request's prompt. Throws RequestFailure.
   std::vector<std::int32_t> encode(const Request& request,
                                    std::optional<std::int32_t> bos_token) const;
@@ -31,8 +34,9 @@ class Prompts {
   std::int64_t vocab_size_;
   std::int64_t now_;
   mutable std::unique_ptr<Tokenizer> tokenizer_;
-  mutable std::optional<ChatTemplate> template_;
   mutable bool template_read_ = false;
+  mutable std::optional<ChatTemplate> template_;
+  mutable std::string template_error_;  ///< why it could not be read
 };
 
 /// Something wrong with one request.

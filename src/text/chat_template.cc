@@ -128,14 +128,16 @@ std::optional<ChatTemplate> ChatTemplate::load(const fs::path& model_directory) 
   return result;
 }
 
-const ChatTemplate::Entry& ChatTemplate::choose(const ChatOptions& options) const {
-  const auto with_tools = entries_.find("tool_use");
-  if (!options.tools.is_null() && with_tools != entries_.end()) return with_tools->second;
-  const auto standard = entries_.find("default");
-  if (standard == entries_.end()) {
+const jinja::Template& ChatTemplate::choose(const ChatOptions& options) const {
+  auto chosen = entries_.end();
+  if (!options.tools.is_null()) chosen = entries_.find("tool_use");
+  if (chosen == entries_.end()) chosen = entries_.find("default");
+  if (chosen == entries_.end()) {
     fail(ErrorKind::input, "{}: none of the model's chat templates is named 'default'", source_);
   }
-  return standard->second;
+  const Entry& entry = chosen->second;
+  if (!entry.parsed) throw Error(ErrorKind::input, entry.error);
+  return *entry.parsed;
 }
 
 std::string ChatTemplate::render(const Json& messages, const ChatOptions& options) const {
@@ -146,15 +148,14 @@ std::string ChatTemplate::render(const Json& messages, const ChatOptions& option
   if (!options.extra.is_object() && !options.extra.is_null()) {
     fail(ErrorKind::input, "the template's extra variables must be an object");
   }
-  const Entry& entry = choose(options);
-  if (!entry.parsed) throw Error(ErrorKind::input, entry.error);
+  const jinja::Template& chosen = choose(options);
   Json variables = special_tokens_;
   variables["documents"] = nullptr;
   for (const auto& [name, value] : options.extra.items()) variables[name] = value;
   variables["messages"] = messages;
   variables["tools"] = options.tools;
   variables["add_generation_prompt"] = options.add_generation_prompt;
-  return entry.parsed->render(variables, options.now);
+  return chosen.render(variables, options.now);
 }
 
 }  // namespace trireme

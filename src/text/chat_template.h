@@ -31,6 +31,9 @@ class ChatTemplate {
   /// model with an exotic one still completes plain prompts.
   static std::optional<ChatTemplate> load(const std::filesystem::path& model_directory);
 
+  /// Throws what render() would throw whatever the messages are, without tools.
+  void check() const { (void)choose({}); }
+
   /// `messages`: an array of objects, each with a string `role`. With several templates, tools
   /// select "tool_use", everything else "default". Throws Error(input): the template's line and
   /// what it raised, bad messages, exceeded limits.
@@ -42,7 +45,7 @@ class ChatTemplate {
     std::optional<jinja::Template> parsed;
     std::string error;
   };
-  const Entry& choose(const ChatOptions& options) const;
+  const jinja::Template& choose(const ChatOptions& options) const;
 
   std::string source_;  ///< the file, for messages
   std::map<std::string, Entry> entries_;

@@ -25,6 +25,24 @@ TEST(Library, APlanThatIsNotTheNumberOfRanksIsRefused) {
   EXPECT_NE(outcome.err.find("2 are running"), std::string::npos) << outcome.err;
 }
 
+/// With a pipeline, what is cancelled is in flight in one of its stages.
+TEST(Library, CancelledRequestsHaveNoResultsAndDisturbNobody) {
+  const std::string worker = std::string(TRIREME_BINARY_DIR) + "/cancel_worker";
+  const Outcome alone = run(worker, {model, "1"});
+  ASSERT_EQ(alone.exit_code, 0) << alone.err;
+  for (const char* const part : {"0: ", "\n1: ", "\n2: ", "\n4: ", "\n6: ", "\n1 scores\n"}) {
+    EXPECT_NE(("\n" + alone.out).find(part), std::string::npos) << part << alone.out;
+  }
+  EXPECT_EQ(alone.out.find("cannot"), std::string::npos) << alone.out;
+  EXPECT_EQ(alone.out.find("\n3: "), std::string::npos) << alone.out;
+  for (const char* const stages : {"2", "3"}) {
+    const Outcome piped =
+        run(trireme_program(), {"launch", "-n", stages, "--", worker, model, stages});
+    EXPECT_EQ(piped.exit_code, 0) << piped.err;
+    EXPECT_EQ(piped.out, alone.out);
+  }
+}
+
 /// The documentation shows the very program that was just run.
 TEST(Library, TheDocumentedProgramIsThisOne) {
   const std::string source =
