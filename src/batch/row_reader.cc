@@ -132,6 +132,8 @@ void RowReader::append(RawRow& row, std::string_view bytes) const {
 }
 
 bool RowReader::read_record(RawRow& row) {
+  scanned_ = 0;
+  scanner_ = CsvScanner(delimiter_);
   if (position_ == buffer_.size() && !refill()) return false;
   row.line = line_;
   CsvScanner scanner(delimiter_);
@@ -163,8 +165,37 @@ bool RowReader::read_record(RawRow& row) {
   return true;
 }
 
-bool RowReader::ready() const {
-  return at_end_ || buffer_.find('\n', position_) != std::string::npos || source_->ready();
+bool RowReader::ready() {
+  while (!at_end_) {
+    // Of a row that is too long nothing is kept: read_record drops its bytes as they come.
+    if (scanned_ > options_.max_row_bytes) return true;
+    if (!holds_record()) {
+      if (!source_->ready()) return false;
+      refill();
+      continue;
+    }
+    const std::string_view record = std::string_view(buffer_).substr(position_, scanned_);
+    if (format_ == RowFormat::text || !is_blank(record)) return true;
+    RawRow blank;
+    read_record(blank);  // next() would go past it to one that has yet to come
+  }
+  return true;
+}
+
+/// Whether a record ends within the buffer. Looks at each byte once.
+bool RowReader::holds_record() {
+  for (;;) {
+    const std::string_view rest = std::string_view(buffer_).substr(position_ + scanned_);
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    if (format_ == RowFormat::csv) {
+      for (const char c : rest.substr(0, end)) scanner_.feed(c);
+    }
+    scanned_ += end;
+    if (end == rest.size()) return false;
+    if (!scanner_.in_quotes()) return true;
+    scanner_.feed('\n');
+    ++scanned_;
+  }
 }
 
 std::optional<RawRow> RowReader::next() {

@@ -34,9 +34,9 @@ class RowReader {
   /// The next row, or nothing at the end.
   std::optional<RawRow> next();
 
-  /// Whether next() has something at once, for an input that comes slowly (a pipe). A line that the
-  /// other side has begun, it is taken to finish soon.
-  bool ready() const;
+  /// Whether next() has something at once: a whole row, or the end. Takes in what has arrived, and
+  /// waits for nothing, for an input that comes slowly (a pipe), however it is cut.
+  bool ready();
 
   RowFormat format() const { return format_; }
   char delimiter() const { return delimiter_; }
@@ -47,6 +47,7 @@ class RowReader {
 
  private:
   bool refill();
+  bool holds_record();
   void decide_format(std::string_view start);
   void refuse_unreadable(std::string_view start) const;
   void read_header();
@@ -61,6 +62,8 @@ class RowReader {
   std::vector<std::string> header_;
   std::string buffer_;
   std::size_t position_ = 0;  ///< of the first unread byte in buffer_
+  std::size_t scanned_ = 0;   ///< bytes from there on in which no record ends
+  CsvScanner scanner_{','};   ///< has seen those
   bool at_end_ = false;
   std::uint64_t consumed_ = 0;
   std::uint64_t line_ = 1;

@@ -1,24 +1,12 @@
 // Input that is wrong, or gone, or not what it was: bad rows become error rows and disturb nobody;
 // another input is not taken for the first.
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <sstream>
 
 #include "fault/job.h"
 
 namespace trireme::testing {
 namespace {
-
-Words lines_of(const std::string& text) {
-  Words out;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) out.push_back(line);
-  return out;
-}
 
 std::string joined(const Words& lines) {
   std::string text;
@@ -103,26 +91,6 @@ TEST(Input, ThatIsGoneOrChangedIsToldAndTheJobCanStillBeFinished) {
   EXPECT_TRUE(job.written() == job.expected());
 }
 
-/// A pipe in place of the job's input, which this test fills.
-class Pipe {
- public:
-  explicit Pipe(const Job& job) {
-    std::filesystem::remove(job.input());
-    EXPECT_EQ(mkfifo(job.input().c_str(), 0600), 0);
-    fd_ = open(job.input().c_str(), O_RDWR | O_CLOEXEC);  // waits for no reader
-  }
-  ~Pipe() { close(fd_); }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-
-  void fill(const std::string& text) const {
-    EXPECT_EQ(write(fd_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  }
-
- private:
-  int fd_ = -1;
-};
-
 TEST(Input, ThatComesSlowlyIsAnsweredAsItComes) {
   for (const Words& plan : {Words{}, Words{"-dp", "2"}}) {
     Job job(30);
@@ -151,6 +119,23 @@ TEST(Input, ThatDoesNotComeKeepsNobodyFromStopping) {
     const auto running = job.start(plan);
     pipe.fill(rows);
     EXPECT_TRUE(job.await_growth(*running, 1000));
+    send_signal(running->pid(), SIGTERM);
+    const Outcome outcome = running->wait();
+    EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
+    EXPECT_TRUE(running->nothing_left());
+  }
+}
+
+TEST(Input, ThatStopsWithinALineKeepsNobodyFromStopping) {
+  for (const Words& plan : {Words{}, Words{"-dp", "2"}}) {
+    const Job job(30);
+    const std::string rows = read_file(job.input());
+    const Pipe pipe(job);
+    const auto running = job.start(plan);
+    pipe.fill(rows);
+    EXPECT_TRUE(job.await_growth(*running, 1000));
+    pipe.fill("{\"prompt\": \"To be");
+    EXPECT_TRUE(Job::await(*running, [&] { return pipe.empty(); })) << "it is read as it comes";
     send_signal(running->pid(), SIGTERM);
     const Outcome outcome = running->wait();
     EXPECT_EQ(outcome.exit_code, 5) << outcome.err;

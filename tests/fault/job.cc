@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -165,10 +168,10 @@ std::unique_ptr<Running> Job::start(const Words& plan, const Words& starter) con
     words.push_back(word);
   }
   words.insert(words.end(), flags_.begin(), flags_.end());
-  if (std::find(flags_.begin(), flags_.end(), "--model") == flags_.end()) {
+  words.insert(words.end(), plan.begin(), plan.end());
+  if (std::find(words.begin(), words.end(), "--model") == words.end()) {
     words.insert(words.end(), {"--model", std::string(TRIREME_SOURCE_DIR) + "/demo/llama"});
   }
-  words.insert(words.end(), plan.begin(), plan.end());
   return std::make_unique<Running>(words, env_);
 }
 
@@ -212,6 +215,30 @@ bool Job::await(Running& running, const std::function<bool()>& done) {
 bool Job::await_growth(Running& running, std::uintmax_t bytes) const {
   const std::uintmax_t wanted = std::max<std::uintmax_t>(journal_bytes(), 1) + bytes;
   return await(running, [&] { return journal_bytes() >= wanted; });
+}
+
+Pipe::Pipe(const Job& job) {
+  std::filesystem::remove(job.input());
+  EXPECT_EQ(mkfifo(job.input().c_str(), 0600), 0);
+  fd_ = open(job.input().c_str(), O_RDWR | O_CLOEXEC);  // waits for no reader
+}
+
+Pipe::~Pipe() { close(fd_); }
+
+void Pipe::fill(const std::string& text) const {
+  EXPECT_EQ(write(fd_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+}
+
+bool Pipe::empty() const {
+  int bytes = 0;
+  return ioctl(fd_, FIONREAD, &bytes) == 0 && bytes == 0;
+}
+
+Words lines_of(const std::string& text) {
+  Words out;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) out.push_back(line);
+  return out;
 }
 
 void send_signal(pid_t pid, int number) {

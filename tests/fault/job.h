@@ -89,11 +89,28 @@ class Job {
   std::string expected_;
 };
 
+/// A pipe in place of the job's input, which a test fills.
+class Pipe {
+ public:
+  explicit Pipe(const Job& job);
+  ~Pipe();
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  void fill(const std::string& text) const;
+  /// Whether the program has taken in everything.
+  bool empty() const;
+
+ private:
+  int fd_ = -1;
+};
+
 /// Sends a signal to one process. kill(2) takes -1 for "everything on this machine" and other
 /// negative numbers and 0 for groups: a process that was not found must never get there.
 void send_signal(pid_t pid, int number);
 /// The same, to the program and all that is in its process group.
 void send_signal_to_all(const Running& running, int number);
+
+Words lines_of(const std::string& text);
 
 /// `{"prompt": ...}` a line, of different lengths; each third one sampled.
 std::string rows_of(int count);

@@ -74,6 +74,54 @@ TEST(RowReader, CsvRecordsSpanLines) {
   EXPECT_EQ(reader_of("a\tb\n", "x.tsv").delimiter(), '\t');
 }
 
+/// A pipe that the test fills: a read beyond what is there would wait for ever, so it fails.
+class SlowPipe : public ByteSource {
+ public:
+  explicit SlowPipe(std::string& bytes) : bytes_(bytes) {}
+  std::size_t read(std::span<char> out) override {
+    if (!ready()) throw std::runtime_error("this read waits");
+    const std::size_t count = std::min(out.size(), bytes_.size());
+    bytes_.copy(out.data(), count);
+    bytes_.erase(0, count);
+    return count;
+  }
+  bool ready() const override { return !bytes_.empty(); }
+  const std::string& name() const override { return name_; }
+
+ private:
+  std::string& bytes_;
+  std::string name_ = "rows";
+};
+
+TEST(RowReader, WaitsForNoRowThatHasNotComeWhole) {
+  std::string pipe = "{\"prompt\": \"one\"}\n{\"prompt\"";
+  RowReader reader(std::make_unique<SlowPipe>(pipe), {.format = "jsonl"});
+  ASSERT_TRUE(reader.ready());
+  EXPECT_EQ(reader.next()->line, 1u);
+  EXPECT_FALSE(reader.ready()) << "half a line";
+  pipe = ": \"tw";
+  EXPECT_FALSE(reader.ready()) << "some more of it";
+  pipe = "o\"}\n\n \n";
+  ASSERT_TRUE(reader.ready());
+  EXPECT_EQ(reader.next()->bytes, "{\"prompt\": \"two\"}");
+  EXPECT_FALSE(reader.ready()) << "blank lines are no rows";
+  pipe = "{}\n";
+  ASSERT_TRUE(reader.ready());
+  EXPECT_EQ(reader.next()->line, 5u);
+}
+
+TEST(RowReader, WaitsForNoCsvRecordWhoseQuotesAreOpen) {
+  std::string pipe = "name,prompt\n1,\"to be\n";
+  RowReader reader(std::make_unique<SlowPipe>(pipe), {.format = "csv"});
+  EXPECT_FALSE(reader.ready());
+  pipe = "or not\"\n2,x\n3,";
+  ASSERT_TRUE(reader.ready());
+  EXPECT_EQ(reader.next()->bytes, "1,\"to be\nor not\"");
+  ASSERT_TRUE(reader.ready());
+  EXPECT_EQ(reader.next()->bytes, "2,x");
+  EXPECT_FALSE(reader.ready());
+}
+
 TEST(RowReader, CountsRowsAndLines) {
   const auto rows = rows_of(reader_of("{}\n\n{}\n", "x.jsonl"));
   ASSERT_EQ(rows.size(), 2u);
