@@ -270,12 +270,13 @@ void Launcher::look_at_rank(int number, int index, std::vector<LaunchEvent>& eve
   }
 }
 
-/// A rank that has connected and not left must tick, or at least use the processor.
+/// A rank that has connected (or must) and not left must tick, or at least use the processor.
 bool Launcher::hangs(Group& group, Rank& rank, int number) {
   const ShmRank& shared = group.segment->rank(number);
   const std::uint64_t beat = shared.heartbeat.load(std::memory_order_relaxed);
   const auto now = Clock::now();
-  if (beat == 0 || beat != rank.heartbeat || shared.gone.load() != 0) {
+  const bool may_be_silent = (beat == 0 && !spec_.must_connect) || shared.gone.load() != 0;
+  if (may_be_silent || beat != rank.heartbeat) {
     rank.heartbeat = beat;
     rank.alive_at = rank.cpu_at = now;
     rank.cpu_ticks.reset();

@@ -40,6 +40,8 @@ struct LaunchSpec {
   std::vector<std::vector<InheritedFd>> fds;
   bool control = false;        ///< a ControlChannel to the first rank of every group
   bool prefix_output = false;  ///< "[rank 2] " before every line that a rank prints
+  /// Ranks connect as soon as they start, so that one which does not hangs, too.
+  bool must_connect = false;
   std::chrono::milliseconds hang_after{10000};
   /// A rank that shows no sign of life but uses the processor may be in a long computation.
   std::chrono::milliseconds busy_hang_after{120000};

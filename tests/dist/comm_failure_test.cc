@@ -64,6 +64,23 @@ TEST(RankFailure, AnErrorOfOneRankReachesTheOthersAndDecidesTheExitCode) {
   EXPECT_EQ(notes.read("error", 2), "no memory left");
 }
 
+TEST(RankFailure, ARankThatDoesNotConnectHangsWhereItMust) {
+  LaunchSpec spec;
+  spec.program = "sleep";
+  spec.arguments = {"60"};
+  spec.hang_after = std::chrono::seconds(1);
+  {
+    Launcher launcher(spec);
+    launcher.start();
+    EXPECT_TRUE(launcher.poll(std::chrono::milliseconds(2500)).empty()) << "it is no rank";
+  }
+  spec.must_connect = true;
+  Launcher launcher(spec);
+  launcher.start();
+  EXPECT_NE(next(launcher, Kind::rank_hung).text.find("rank 0 hangs"), std::string::npos);
+  EXPECT_EQ(next(launcher, Kind::group_finished).signal, SIGKILL);
+}
+
 TEST(RankFailure, AStoppedRankCountsAsDead) {
   const Notes notes;
   LaunchSpec spec = workers(notes, 2, {"reduce"});
