@@ -29,33 +29,41 @@ void Coordinator::add_worker(WorkerId worker, std::uint64_t capacity) {
   TRIREME_ASSERT(workers_.try_emplace(worker, Worker{capacity, 0}).second);
 }
 
-std::uint64_t Coordinator::remove_worker(WorkerId worker) {
-  TRIREME_ASSERT(workers_.erase(worker) == 1);
-  std::uint64_t requeued = 0;
+Coordinator::Lost Coordinator::remove_worker(WorkerId id, bool crashed) {
+  const auto worker = workers_.find(id);
+  TRIREME_ASSERT(worker != workers_.end());
+  const bool suspect = worker->second.has_suspect;
+  workers_.erase(worker);
+  Lost lost;
   for (auto entry = in_flight_.begin(); entry != in_flight_.end();) {
-    if (entry->second.worker != worker) {
+    if (entry->second.worker != id) {
       ++entry;
       continue;
     }
-    queue_bytes_ += entry->second.row.bytes.size();
-    queue_.emplace(entry->first, std::move(entry->second.row));
+    RawRow& row = entry->second.row;
+    if (suspect && crashed) {
+      lost.convicted = row;
+    } else {
+      ++lost.again;
+    }
+    if (!suspect && !crashed) queue_bytes_ += row.bytes.size();
+    (suspect || crashed ? suspects_ : queue_).emplace(entry->first, std::move(row));
     entry = in_flight_.erase(entry);
-    ++requeued;
   }
-  return requeued;
+  return lost;
 }
 
 std::uint64_t Coordinator::first_unfinished() const {
   std::uint64_t first = next_index_;
   if (!queue_.empty()) first = std::min(first, queue_.begin()->first);
+  if (!suspects_.empty()) first = std::min(first, suspects_.begin()->first);
   if (!in_flight_.empty()) first = std::min(first, in_flight_.begin()->first);
   return first;
 }
 
 /// While more rows may come, a worker may fill up; what is left at the end is shared out evenly.
 std::uint64_t Coordinator::share() const {
-  const std::uint64_t unfinished = queue_.size() + in_flight_.size();
-  return std::max<std::uint64_t>(1, (unfinished + workers_.size() - 1) / workers_.size());
+  return std::max<std::uint64_t>(1, (unfinished() + workers_.size() - 1) / workers_.size());
 }
 
 bool Coordinator::within_window(std::uint64_t row) const {
@@ -74,28 +82,38 @@ std::vector<RawRow> Coordinator::rows_for(WorkerId id) {
   const auto found = workers_.find(id);
   TRIREME_ASSERT(found != workers_.end());
   Worker& worker = found->second;
-  const std::uint64_t target = std::min(worker.capacity, share());
   std::vector<RawRow> rows;
+  if (worker.rows == 0 && !suspects_.empty()) {
+    worker.has_suspect = true;
+    hand_out(std::move(suspects_.extract(suspects_.begin()).mapped()), id, worker, rows);
+  }
+  if (worker.has_suspect) return rows;
+  const std::uint64_t target = std::min(worker.capacity, share());
   while (worker.rows < target && !queue_.empty() && within_window(queue_.begin()->first)) {
-    rows.push_back(take_from_queue());
-    in_flight_.emplace(rows.back().index, InFlight{rows.back(), id});
-    ++worker.rows;
+    hand_out(take_from_queue(), id, worker, rows);
   }
   return rows;
 }
 
+void Coordinator::hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows) {
+  rows.push_back(row);
+  in_flight_.emplace(row.index, InFlight{std::move(row), id});
+  ++worker.rows;
+}
+
 std::optional<RawRow> Coordinator::take_unfinished(std::uint64_t row) {
   if (const auto entry = in_flight_.find(row); entry != in_flight_.end()) {
-    --workers_.at(entry->second.worker).rows;
+    Worker& worker = workers_.at(entry->second.worker);
+    --worker.rows;
+    worker.has_suspect = false;
     RawRow taken = std::move(entry->second.row);
     in_flight_.erase(entry);
     return taken;
   }
-  if (const auto entry = queue_.find(row); entry != queue_.end()) {
-    RawRow taken = std::move(entry->second);
-    queue_bytes_ -= taken.bytes.size();
-    queue_.erase(entry);
-    return taken;
+  if (auto entry = suspects_.extract(row)) return std::move(entry.mapped());
+  if (auto entry = queue_.extract(row)) {
+    queue_bytes_ -= entry.mapped().bytes.size();
+    return std::move(entry.mapped());
   }
   return std::nullopt;
 }
@@ -115,9 +133,7 @@ std::optional<RawRow> Coordinator::on_result(std::uint64_t row, std::uint64_t li
   return taken;
 }
 
-std::uint64_t Coordinator::finished_rows() const {
-  return next_index_ - queue_.size() - in_flight_.size();
-}
+std::uint64_t Coordinator::finished_rows() const { return next_index_ - unfinished(); }
 
 std::uint64_t Coordinator::in_flight(WorkerId worker) const {
   const auto found = workers_.find(worker);

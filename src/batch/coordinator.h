@@ -12,6 +12,9 @@ namespace trireme {
 
 /// Rows come in from the reader in order, go out to workers that have room, and are forgotten when
 /// their result is there. A dead worker's rows go out again, first of all and in order.
+///
+/// A worker that crashed may have been killed by one of its rows. They become suspects: each goes
+/// out alone, to a worker that holds nothing else. Whoever crashes with a suspect has convicted it.
 class Coordinator {
  public:
   struct Limits {
@@ -36,8 +39,14 @@ class Coordinator {
 
   /// `capacity`: how many rows the worker can hold at once.
   void add_worker(WorkerId worker, std::uint64_t capacity);
-  /// The worker died or left. Returns how many rows must be done again.
-  std::uint64_t remove_worker(WorkerId worker);
+  struct Lost {
+    std::uint64_t again = 0;  ///< rows that must be done again
+    /// The row that has killed its worker twice, the second time alone: to be answered with an
+    /// error, by on_result.
+    std::optional<RawRow> convicted;
+  };
+  /// The worker died or left; `crashed`: by a fault that one of its rows may have caused.
+  Lost remove_worker(WorkerId worker, bool crashed = false);
 
   /// Rows that the worker should start now: up to its capacity, but near the end no more than its
   /// share, so that no worker idles while another has a queue.
@@ -48,7 +57,7 @@ class Coordinator {
   std::optional<RawRow> on_result(std::uint64_t row, std::uint64_t line_bytes, bool failed);
 
   bool input_ended() const { return input_ended_; }
-  bool done() const { return input_ended_ && queue_.empty() && in_flight_.empty(); }
+  bool done() const { return input_ended_ && unfinished() == 0; }
   std::uint64_t total_rows() const { return next_index_; }    ///< of the input, so far
   std::uint64_t finished_rows() const;                        ///< skipped ones included
   std::uint64_t failed_rows() const { return failed_rows_; }  ///< in this run
@@ -60,21 +69,26 @@ class Coordinator {
   struct Worker {
     std::uint64_t capacity = 0;
     std::uint64_t rows = 0;
+    bool has_suspect = false;  ///< and nothing else
   };
   struct InFlight {
     RawRow row;
     WorkerId worker = 0;
   };
+  using Rows = std::map<std::uint64_t, RawRow>;
 
+  std::uint64_t unfinished() const { return queue_.size() + suspects_.size() + in_flight_.size(); }
   std::uint64_t first_unfinished() const;
   std::uint64_t share() const;
   bool within_window(std::uint64_t row) const;
   RawRow take_from_queue();
+  void hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows);
   std::optional<RawRow> take_unfinished(std::uint64_t row);
 
   Limits limits_;
-  std::map<std::uint64_t, RawRow> queue_;  ///< in order: a dead worker's rows come before new ones
+  Rows queue_;  ///< in order: a dead worker's rows come before new ones
   std::uint64_t queue_bytes_ = 0;
+  Rows suspects_;  ///< that nobody holds
   std::map<std::uint64_t, InFlight> in_flight_;
   std::map<WorkerId, Worker> workers_;
   std::map<std::uint64_t, std::uint64_t>

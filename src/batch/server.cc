@@ -1,15 +1,29 @@
 #include "batch/server.h"
 
+#include <string.h>
+
 #include "core/error.h"
 
 namespace trireme {
+
+namespace {
+
+RequestError crash_error(int signal) {
+  const char* const name = sigdescr_np(signal);
+  return {"crashed",
+          fmt::format("the program crashed at work on this row, and again with this row alone "
+                      "(signal {}, {}); that is a bug of Trireme: please report it with this row",
+                      signal, name != nullptr ? name : "unknown")};
+}
+
+}  // namespace
 
 BatchServer::BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send)
     : input_(input), output_(output), settings_(std::move(settings)), send_(std::move(send)) {
   settings_.format = input.format();
   settings_.delimiter = input.delimiter();
   settings_.csv_header = input.csv_header();
-  RowCodec check(settings_);  // a template that no row could satisfy fails before a model is loaded
+  codec_.emplace(settings_);  // a template that no row could satisfy fails before a model is loaded
 }
 
 void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) {
@@ -19,21 +33,28 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
     workers_.push_back(worker);
     send_(worker, encode(JobMessage{settings_}));
   } else if (const auto* answered = std::get_if<ResultsMessage>(&message)) {
-    for (const RowResult& result : answered->results) {
-      const std::optional<RawRow> row =
-          coordinator_.on_result(result.row, result.line.size(), result.failed);
-      if (!row) continue;
-      output_.write(*row, result.line, result.failed);
-      prompt_tokens_ += result.prompt_tokens;
-      new_tokens_ += result.new_tokens;
-    }
+    for (const RowResult& result : answered->results) answer(result);
   } else {
     fail(ErrorKind::peer_lost, "a worker sent a message that only the coordinator sends");
   }
 }
 
-void BatchServer::lose(Coordinator::WorkerId worker) {
-  if (std::erase(workers_, worker) != 0) coordinator_.remove_worker(worker);
+void BatchServer::answer(const RowResult& result) {
+  const std::optional<RawRow> row =
+      coordinator_.on_result(result.row, result.line.size(), result.failed);
+  if (!row) return;
+  output_.write(*row, result.line, result.failed);
+  prompt_tokens_ += result.prompt_tokens;
+  new_tokens_ += result.new_tokens;
+}
+
+std::optional<RawRow> BatchServer::lose(Coordinator::WorkerId worker, int crash) {
+  if (std::erase(workers_, worker) == 0) return std::nullopt;
+  std::optional<RawRow> row = coordinator_.remove_worker(worker, crash != 0).convicted;
+  if (!row) return std::nullopt;
+  const Result result{.finish_reason = FinishReason::error, .error = crash_error(crash)};
+  answer({row->index, true, encode_result(codec_->decode(*row).reply, result)});
+  return row;
 }
 
 void BatchServer::turn() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "batch/coordinator.h"
 #include "batch/ledger.h"
@@ -23,8 +24,10 @@ class BatchServer {
 
   /// A message from a worker; a new worker's first is its ReadyMessage.
   void receive(Coordinator::WorkerId worker, std::string_view message);
-  /// The worker died: its unfinished rows go to the others.
-  void lose(Coordinator::WorkerId worker);
+  /// The worker died: its unfinished rows go to the others. `crash`: the signal, if it died of a
+  /// fault that a row may have caused. Returns the row that is convicted of it, which is now an
+  /// error row.
+  std::optional<RawRow> lose(Coordinator::WorkerId worker, int crash = 0);
   /// Reads on and hands out rows. Call after every round of messages.
   void turn();
 
@@ -40,10 +43,12 @@ class BatchServer {
  private:
   void read_rows();
   void hand_out(Coordinator::WorkerId worker);
+  void answer(const RowResult& result);
 
   RowReader& input_;
   RowOutput& output_;
   RowSettings settings_;
+  std::optional<RowCodec> codec_;
   Send send_;
   Coordinator coordinator_;
   std::vector<Coordinator::WorkerId> workers_;

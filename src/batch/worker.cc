@@ -1,11 +1,14 @@
 #include "batch/worker.h"
 
+#include <cstdlib>
+
 #include "core/error.h"
 
 namespace trireme {
 
 BatchWorker::BatchWorker(Engine& engine, RowChannel& channel, std::uint64_t capacity)
     : engine_(engine), channel_(channel) {
+  if (const char* const text = std::getenv("TRIREME_TEST_CRASH_ON")) crash_on_ = text;
   channel_.send(encode(ReadyMessage{capacity}));
 }
 
@@ -35,6 +38,7 @@ bool BatchWorker::take(const BatchMessage& message) {
 
 void BatchWorker::start(const RawRow& row) {
   if (!codec_) fail(ErrorKind::peer_lost, "the coordinator sent rows before the job");
+  if (!crash_on_.empty() && row.bytes.find(crash_on_) != std::string::npos) std::abort();
   DecodedRow decoded = codec_->decode(row);
   const auto [reply, fresh] = replies_.emplace(row.index, std::move(decoded.reply));
   TRIREME_ASSERT(fresh);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "batch/channel.h"
@@ -16,7 +17,8 @@ namespace trireme {
 
 class BatchWorker {
  public:
-  /// Tells the coordinator that it is ready for `capacity` rows at once.
+  /// Tells the coordinator that it is ready for `capacity` rows at once: the engine has been
+  /// prepared, so that what is wrong with the model is known.
   BatchWorker(Engine& engine, RowChannel& channel, std::uint64_t capacity);
 
   /// Takes in what has arrived and runs one step of the engine. False when the coordinator has said
@@ -37,6 +39,7 @@ class BatchWorker {
   RowChannel& channel_;
   std::optional<RowCodec> codec_;
   std::map<std::uint64_t, RowReply> replies_;  ///< of rows that the engine is working on
+  std::string crash_on_;  ///< TRIREME_TEST_CRASH_ON: a row with this text kills the process
   ResultsMessage results_;
   std::size_t results_bytes_ = 0;  ///< of its lines
 };

@@ -54,7 +54,7 @@ TEST(Coordinator, ADeadWorkersRowsGoFirst) {
   coordinator.rows_for(1);
   coordinator.rows_for(2);
   coordinator.on_result(1, 1, false);
-  EXPECT_EQ(coordinator.remove_worker(1), 2u);
+  EXPECT_EQ(coordinator.remove_worker(1).again, 2u);
   coordinator.on_result(3, 1, false);
   coordinator.on_result(4, 1, false);
   coordinator.on_result(5, 1, false);
@@ -118,6 +118,63 @@ TEST(Coordinator, SkipsAnsweredRows) {
   EXPECT_TRUE(coordinator.done());
 }
 
+TEST(Coordinator, RowsOfACrashedWorkerGoOutAloneToIdleWorkers) {
+  Coordinator coordinator;
+  add_rows(coordinator, 20);
+  coordinator.add_worker(1, 3);
+  coordinator.add_worker(2, 2);
+  coordinator.rows_for(1);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{3, 4}));
+  const Coordinator::Lost lost = coordinator.remove_worker(1, true);
+  EXPECT_EQ(lost.again, 3u);
+  EXPECT_FALSE(lost.convicted) << "each of three rows may be to blame";
+  coordinator.on_result(3, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{5})) << "it still holds row 4";
+  coordinator.add_worker(1, 3);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0}));
+  EXPECT_TRUE(coordinator.rows_for(1).empty()) << "nothing beside a suspect";
+  coordinator.on_result(0, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{1}));
+}
+
+TEST(Coordinator, ASuspectThatCrashesItsWorkerAgainIsConvicted) {
+  Coordinator coordinator;
+  add_rows(coordinator, 3);
+  coordinator.end_of_input();
+  coordinator.add_worker(1, 8);
+  coordinator.rows_for(1);
+  coordinator.remove_worker(1, true);
+  coordinator.add_worker(1, 8);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0}));
+  EXPECT_FALSE(coordinator.remove_worker(1, false).convicted) << "killed from outside";
+  coordinator.add_worker(1, 8);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0})) << "and suspected as before";
+  const Coordinator::Lost lost = coordinator.remove_worker(1, true);
+  EXPECT_EQ(lost.again, 0u);
+  ASSERT_TRUE(lost.convicted);
+  EXPECT_EQ(lost.convicted->index, 0u);
+  EXPECT_EQ(coordinator.on_result(0, 1, true)->index, 0u);
+  EXPECT_EQ(coordinator.failed_rows(), 1u);
+  coordinator.add_worker(1, 8);
+  for (const std::uint64_t row : {1u, 2u}) {
+    EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{row}));
+    EXPECT_FALSE(coordinator.done());
+    coordinator.on_result(row, 1, false);
+  }
+  EXPECT_TRUE(coordinator.done());
+}
+
+TEST(Coordinator, OneCrashConvictsNobodyEvenAlone) {
+  Coordinator coordinator;
+  add_rows(coordinator, 1);
+  coordinator.end_of_input();
+  coordinator.add_worker(1, 8);
+  coordinator.rows_for(1);
+  EXPECT_FALSE(coordinator.remove_worker(1, true).convicted);
+  EXPECT_TRUE(coordinator.on_result(0, 1, false)) << "its answer may still come";
+  EXPECT_TRUE(coordinator.done());
+}
+
 /// Workers of random capacity finish, die and come back, and some results arrive twice or late.
 void simulate(unsigned seed) {
   std::mt19937 random(seed);
@@ -143,8 +200,11 @@ void simulate(unsigned seed) {
     }
     if (random() % 15 == 0) {
       const auto victim = *std::next(alive.begin(), static_cast<long>(random() % alive.size()));
-      coordinator.remove_worker(victim);
+      const auto lost = coordinator.remove_worker(victim, random() % 2 == 0);
       alive.erase(victim);
+      if (lost.convicted && coordinator.on_result(lost.convicted->index, 1, true)) {
+        answered.insert(lost.convicted->index);
+      }
     } else if (!running.empty()) {
       const std::size_t pick = random() % running.size();
       const auto [worker, row] = running[pick];
