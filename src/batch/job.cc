@@ -2,13 +2,16 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <thread>
 
 #include "batch/channel.h"
 #include "batch/desk.h"
+#include "batch/failure_reports.h"
 #include "batch/worker.h"
 #include "core/error.h"
 #include "launch/control.h"
@@ -22,7 +25,8 @@ using std::chrono::milliseconds;
 
 /// Rows that a worker holds: enough that the engine never waits for the coordinator.
 std::uint64_t capacity_of(const Options& options) {
-  return static_cast<std::uint64_t>(options.max_sequences) * 2;
+  constexpr std::int64_t most = 1 << 20;
+  return static_cast<std::uint64_t>(std::clamp<std::int64_t>(options.max_sequences, 1, most)) * 2;
 }
 
 std::string describe(const EngineStats& s) {
@@ -89,6 +93,7 @@ class RankZero {
     for (int replica = 1; replica < job_.options.data_parallel_size; ++replica) {
       others_.push_back(std::make_unique<DriverChannel>(engine, replica));
     }
+    engine.prepare(job_.rows.chat);
     BatchWorker own(engine, link_.worker(), capacity_of(job_.options));
     while (!over()) {
       own.turn();
@@ -162,6 +167,7 @@ class RankZero {
 /// Another replica's driver works for rank 0 until that says stop, and says so, too.
 void work_for_rank_zero(const BatchJob& job, Engine& engine) {
   DriverChannel channel(engine, 0);
+  engine.prepare(job.rows.chat);
   BatchWorker(engine, channel, capacity_of(job.options)).run();
   engine.stop();
   channel.send(encode(StopMessage{}));
@@ -175,6 +181,27 @@ void work_as_rank(const BatchJob& job, Engine& engine, RankZero* zero) {
   } else {
     engine.follow();
   }
+}
+
+/// Drives the replica for the launcher, or follows.
+void serve(const BatchJob& job) {
+  Engine engine(job.options, std::strtoll(std::getenv(batch_start_variable), nullptr, 10));
+  if (engine.is_driver()) {
+    std::optional<ControlChannel> control = ControlChannel::from_environment();
+    if (!control)
+      fail(ErrorKind::usage, "TRIREME_CONTROL_FD is missing; ranks start by launch only");
+    engine.prepare(job.rows.chat);
+    ControlEnd channel(std::move(*control));
+    BatchWorker(engine, channel, capacity_of(job.options)).run();
+    engine.stop();
+  } else {
+    engine.follow();
+  }
+  if (job.stats) fmt::print(stderr, "trireme: {}\n", describe(engine.stats()));
+}
+
+void tell_launcher(const std::string& message) {
+  if (!report_failure(message)) fmt::print(stderr, "trireme: {}\n", message);
 }
 
 }  // namespace
@@ -195,19 +222,21 @@ BatchOutcome run_batch_in_ranks(const BatchJob& job, const OnBatchProgress& on_p
 
 bool is_launched_batch_rank() { return std::getenv(batch_start_variable) != nullptr; }
 
-void serve_batch_in_launched_rank(const BatchJob& job) {
-  Engine engine(job.options, std::strtoll(std::getenv(batch_start_variable), nullptr, 10));
-  if (engine.is_driver()) {
-    std::optional<ControlChannel> control = ControlChannel::from_environment();
-    if (!control)
-      fail(ErrorKind::usage, "TRIREME_CONTROL_FD is missing; ranks start by launch only");
-    ControlEnd channel(std::move(*control));
-    BatchWorker(engine, channel, capacity_of(job.options)).run();
-    engine.stop();
-  } else {
-    engine.follow();
+int serve_batch_in_launched_rank(const BatchJob& job) {
+  try {
+    serve(job);
+    return 0;
+  } catch (const Error& error) {
+    // Who died is the launcher's to tell.
+    if (error.kind() != ErrorKind::peer_lost) tell_launcher(error.what());
+    return exit_code(error.kind());
+  } catch (const std::bad_alloc&) {
+    tell_launcher("out of memory; `trireme plan` tells what a plan needs");
+    return exit_code(ErrorKind::resource);
+  } catch (const std::exception& error) {
+    tell_launcher(error.what());
+    return 1;
   }
-  if (job.stats) fmt::print(stderr, "trireme: {}\n", describe(engine.stats()));
 }
 
 }  // namespace trireme

@@ -66,7 +66,8 @@ BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& a
 inline constexpr const char* batch_start_variable = "TRIREME_BATCH_START";
 /// Whether launch_batch started this process.
 bool is_launched_batch_rank();
-/// In a rank that launch_batch started.
-void serve_batch_in_launched_rank(const BatchJob& job);
+/// In a rank that launch_batch started. Returns its exit code; what went wrong has been told, once
+/// for all ranks that say the same.
+int serve_batch_in_launched_rank(const BatchJob& job);
 
 }  // namespace trireme

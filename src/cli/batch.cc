@@ -118,10 +118,7 @@ int batch_main(int argc, char** argv) {
   ::signal(SIGXFSZ, SIG_IGN);  // a file grown too large is an error of write(2)
   // One process decides when the job stops: the launcher, or rank 0.
   if (is_launched_batch_rank() || rank_place().rank > 0) ignore_stop_signals();
-  if (is_launched_batch_rank()) {
-    serve_batch_in_launched_rank(job);
-    return 0;
-  }
+  if (is_launched_batch_rank()) return serve_batch_in_launched_rank(job);
   job.should_stop = stop_by_signal();
   print_once(check_plan_fits(job.options).generation_warnings);
   Reporter reporter;
