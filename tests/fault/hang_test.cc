@@ -1,6 +1,10 @@
-// A rank that stands still is noticed within ten seconds, killed and started again.
+// A rank that stands still is noticed within ten seconds, killed and started again; one that has
+// nothing to do is not.
 #include <gtest/gtest.h>
 #include <signal.h>
+
+#include <set>
+#include <thread>
 
 #include "fault/job.h"
 
@@ -23,6 +27,33 @@ TEST(Hang, AStoppedRankIsNoticedAndReplaced) {
   EXPECT_NE(outcome.err.find("rank 1 (tp 1, pp 0) hangs"), std::string::npos) << outcome.err;
   EXPECT_TRUE(job.written() == job.expected());
   EXPECT_TRUE(running->nothing_left());
+}
+
+/// Thirteen seconds without a row: beyond what a rank without a sign of life is given.
+TEST(Hang, APauseOfTheInputIsNone) {
+  Job job(20);
+  const std::string rows = read_file(job.input());
+  const std::size_t half = rows.find("{\"id\": \"row-10\"");
+  const std::size_t answers = job.expected().find("{\"id\":\"row-10\"");
+  auto pipe = std::make_unique<Pipe>(job);
+  const auto running = job.start({"-dp", "2"});
+  pipe->fill(rows.substr(0, half));
+  ASSERT_TRUE(Job::await(*running, [&] { return job.journal_bytes() > answers; }));
+  const auto pids = [&] {
+    std::set<pid_t> out;
+    for (const Running::Rank& rank : running->ranks()) out.insert(rank.pid);
+    return out;
+  };
+  const std::set<pid_t> before = pids();
+  EXPECT_EQ(before.size(), 2u);
+  std::this_thread::sleep_for(std::chrono::seconds(13));
+  EXPECT_EQ(pids(), before) << "no rank was started again";
+  pipe->fill(rows.substr(half));
+  pipe.reset();
+  const Outcome outcome = running->wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err.find("hangs"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(job.written() == job.expected());
 }
 
 }  // namespace
