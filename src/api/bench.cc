@@ -64,7 +64,8 @@ double load_average() {
 
 MathUnit unit_of(std::string_view isa, DType dtype) {
   if (isa == "amx" && dtype == DType::bf16) return MathUnit::amx;
-  if (isa == "amx" || isa == "avx512") return MathUnit::avx512;
+  if (isa == "avx512bf16" && dtype == DType::bf16) return MathUnit::avx512bf16;
+  if (isa == "amx" || isa.starts_with("avx512")) return MathUnit::avx512;
   return isa == "avx2" ? MathUnit::avx2 : widest_float_unit();
 }
 

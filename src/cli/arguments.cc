@@ -143,7 +143,8 @@ void Arguments::add_machine(Options& options) {
       ->group(group)
       ->capture_default_str();
   app_.add_option("--isa", options.isa,
-                  "Instruction set: auto, reference, avx2, avx512, amx (or TRIREME_ISA)")
+                  "Instruction set: auto, reference, avx2, avx512, avx512bf16, amx (or\n"
+                  "TRIREME_ISA)")
       ->type_name("NAME")
       ->group(group)
       ->capture_default_str();

@@ -95,6 +95,20 @@ __attribute__((target("avx512f"))) float spin_avx512() {
   return _mm512_cvtss_f32(sums[0]);
 }
 
+__attribute__((target("avx512f,avx512bf16"))) float spin_avx512bf16() {
+  __m512 sums[chains];
+  for (int c = 0; c < chains; ++c) sums[c] = _mm512_set1_ps(static_cast<float>(c));
+  __m512 factor = _mm512_set1_ps(0.999f);
+  for (int i = 0; i < turns; ++i) {
+    const auto pairs = reinterpret_cast<__m512bh>(factor);
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) sums[c] = _mm512_dpbf16_ps(sums[c], pairs, pairs);
+    asm volatile("" : "+v"(factor));
+  }
+  for (int c = 1; c < chains; ++c) sums[0] = _mm512_add_ps(sums[0], sums[c]);
+  return _mm512_cvtss_f32(sums[0]);
+}
+
 constexpr int tile_chains = 6;  // tiles 0 to 5 collect; 6 and 7 are the factors
 constexpr int tile_turns = 400'000;
 constexpr double tile_operations = 2.0 * 16 * 16 * 32;  // of one tdpbf16ps
@@ -137,6 +151,9 @@ void spin(MathUnit unit) {
     case MathUnit::avx512:
       sink = spin_avx512();
       break;
+    case MathUnit::avx512bf16:
+      sink = spin_avx512bf16();
+      break;
     case MathUnit::amx:
       spin_amx();
       break;
@@ -153,6 +170,8 @@ double operations(MathUnit unit) {
       return vectors * 8;
     case MathUnit::avx512:
       return vectors * 16;
+    case MathUnit::avx512bf16:
+      return vectors * 32;
     case MathUnit::amx:
       return tile_operations * tile_chains * tile_turns;
   }
@@ -169,6 +188,8 @@ std::string_view name_of(MathUnit unit) {
       return "AVX2 float32 fused multiply-add";
     case MathUnit::avx512:
       return "AVX-512 float32 fused multiply-add";
+    case MathUnit::avx512bf16:
+      return "AVX-512 bfloat16 dot product of pairs";
     case MathUnit::amx:
       return "AMX bfloat16 tile product";
   }

@@ -21,10 +21,11 @@ double measure_read_peak(ThreadPool& threads, PeakClock clock = PeakClock::wall)
 /// Ways to multiply and add. The caller sees to it that the machine has what is asked for, and for
 /// `amx` that the kernel has granted it.
 enum class MathUnit {
-  sse,     ///< float32, multiply then add
-  avx2,    ///< float32 fused multiply-add, 8 lanes
-  avx512,  ///< float32 fused multiply-add, 16 lanes
-  amx,     ///< bfloat16 tile products
+  sse,         ///< float32, multiply then add
+  avx2,        ///< float32 fused multiply-add, 8 lanes
+  avx512,      ///< float32 fused multiply-add, 16 lanes
+  avx512bf16,  ///< bfloat16 dot products of pairs, 16 lanes
+  amx,         ///< bfloat16 tile products
 };
 
 /// "AVX-512 float32 fused multiply-add", ...

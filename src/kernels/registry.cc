@@ -17,6 +17,7 @@ struct Entry {
   const char* name;
   bool (*available)();
   Made (*make)();
+  bool (*worth_it)() = [] { return true; };  ///< faster here than the entries before it
 };
 
 /// One line per backend, slowest first.
@@ -26,14 +27,21 @@ constexpr Entry entries[] = {
     {"avx2", has_avx2, []() -> Made { return std::make_unique<CpuBackend>(cpu::avx2_kernels()); }},
     {"avx512", has_avx512,
      []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512_kernels()); }},
+    {"avx512bf16", has_avx512bf16,
+     []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512bf16_kernels()); },
+     has_fast_bf16_pairs},
     {"amx", [] { return has_avx512() && amx_granted(); },
      [] { return make_amx_backend(make_backend("avx512")); }},
 };
 
-/// The best available backend whose bits are the reference's.
-const char* fastest_plain() {
-  if (has_avx512()) return "avx512";
-  return has_avx2() ? "avx2" : "reference";
+/// The fastest backend here, or the fastest but AMX.
+const char* fastest(bool with_amx) {
+  const char* best = nullptr;
+  for (const Entry& entry : entries) {
+    const bool candidate = with_amx || std::string_view(entry.name) != "amx";
+    if (candidate && entry.available() && entry.worth_it()) best = entry.name;
+  }
+  return best;
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -52,19 +60,18 @@ std::vector<std::string> available_backends() {
   return names;
 }
 
+std::string best_backend() { return fastest(true); }
+
 std::unique_ptr<Backend> make_backend(std::string_view name) {
   const char* forced = std::getenv("TRIREME_ISA");
   const bool automatic = name.empty() || name == "auto";
   if (automatic && forced != nullptr && *forced != '\0') name = forced;
-  if (name.empty() || name == "auto") {
-    const std::string best = available_backends().back();
-    return make_backend(best);
-  }
+  if (name.empty() || name == "auto") return make_backend(fastest(true));
   for (const Entry& entry : entries) {
     if (name == entry.name && entry.available()) return entry.make();
   }
   // For tests of AMX's order of additions on any machine; too slow to be listed or chosen.
-  if (name == "amx-emulated") return make_emulated_amx_backend(make_backend(fastest_plain()));
+  if (name == "amx-emulated") return make_emulated_amx_backend(make_backend(fastest(false)));
   fail(ErrorKind::usage, "there is no instruction set '{}' on this machine; it has: {}", name,
        joined(available_backends()));
 }

@@ -10,8 +10,11 @@
 
 namespace trireme {
 
-/// Names of the backends that this machine can run, best last: e.g. reference, avx2, avx512, amx.
+/// Names of the backends that this machine can run: e.g. reference, avx2, avx512, avx512bf16, amx.
 std::vector<std::string> available_backends();
+
+/// The fastest of them on this processor.
+std::string best_backend();
 
 /// The backend called `name`. "" or "auto": TRIREME_ISA from the environment if set, else the best
 /// that this machine can run. Throws Error(usage) naming the available ones.

@@ -16,10 +16,10 @@ TEST(Registry, MakesEveryAvailableBackend) {
 
 TEST(Registry, AutoTakesTheEnvironmentThenTheBest) {
   unsetenv("TRIREME_ISA");
-  EXPECT_EQ(make_backend("")->name(), available_backends().back());
+  EXPECT_EQ(make_backend("")->name(), best_backend());
   setenv("TRIREME_ISA", "reference", 1);
   EXPECT_EQ(make_backend("auto")->name(), "reference");
-  EXPECT_EQ(make_backend(available_backends().back())->name(), available_backends().back());
+  EXPECT_EQ(make_backend(best_backend())->name(), best_backend());
   unsetenv("TRIREME_ISA");
 }
 

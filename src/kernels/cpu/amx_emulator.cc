@@ -5,28 +5,11 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "kernels/flushing.h"
 
 namespace trireme::amx {
 
 namespace {
-
-/// The sign of `value` if it is denormal or zero.
-inline float flush_input(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return (bits & 0x7f800000u) == 0 ? std::bit_cast<float>(bits & 0x80000000u) : value;
-}
-
-/// Rounds a result to float32 once. `exact` is a sum of two numbers of at most 24 significant bits,
-/// computed in double: since 53 >= 2 * 24 + 2 the second rounding does no harm (Figueroa, "When is
-/// double rounding innocuous?", 1995). Tininess is detected after rounding, as x86 does: what would
-/// round up to the smallest normal number, 2^-126, with an unbounded exponent is not flushed.
-inline float round_result(double exact) {
-  constexpr double smallest_kept = 0x1p-126 - 0x1p-151;
-  const double size = exact < 0 ? -exact : exact;
-  const auto sign = static_cast<std::uint32_t>(std::bit_cast<std::uint64_t>(exact) >> 32);
-  return size < smallest_kept ? std::bit_cast<float>(sign & 0x80000000u)
-                              : static_cast<float>(exact);
-}
 
 inline float low_half(std::uint32_t pair) { return flush_input(std::bit_cast<float>(pair << 16)); }
 
@@ -37,8 +20,8 @@ inline float high_half(std::uint32_t pair) {
 /// acc[n] = a * b[n] + acc[n]. `a`, `b` and `acc` hold no denormals.
 inline void multiply_add(float a, const float* b, float* acc) {
   for (int n = 0; n < 16; ++n) {
-    acc[n] = round_result(static_cast<double>(a) * static_cast<double>(b[n]) +
-                          static_cast<double>(acc[n]));
+    acc[n] = round_flushing(static_cast<double>(a) * static_cast<double>(b[n]) +
+                            static_cast<double>(acc[n]));
   }
 }
 
@@ -50,15 +33,6 @@ bool is_zero(const std::uint8_t* bytes, std::size_t count) {
 }
 
 }  // namespace
-
-float fma_flushing(float a, float b, float c) {
-  return round_result(static_cast<double>(flush_input(a)) * static_cast<double>(flush_input(b)) +
-                      static_cast<double>(flush_input(c)));
-}
-
-float add_flushing(float a, float b) {
-  return round_result(static_cast<double>(flush_input(a)) + static_cast<double>(flush_input(b)));
-}
 
 EmulatedTiles::EmulatedTiles(const TileConfig& config) : config_(config) {
   TRIREME_ASSERT(config.palette == 1 && config.start_row == 0);

@@ -61,12 +61,4 @@ class EmulatedTiles {
   std::array<Tile, tile_count> tiles_{};
 };
 
-/// float32 a * b + c as TDPBF16PS computes it: one rounding to nearest even, denormal inputs taken
-/// as zero, a denormal result flushed to zero. `a` and `b` are bf16 values. A NaN's payload is not
-/// specified.
-float fma_flushing(float a, float b, float c);
-
-/// a + b under the same rules.
-float add_flushing(float a, float b);
-
 }  // namespace trireme::amx

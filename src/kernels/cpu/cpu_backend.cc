@@ -61,6 +61,10 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+bool has_fast_bf16_pairs() { return __builtin_cpu_is("amd"); }
+
 void CpuBackend::attention(ThreadPool& threads, const AttentionArgs& args) const {
   const KvCacheView& cache = args.cache;
   const cpu::AttentionJob job{args.q,

@@ -50,19 +50,26 @@ Cut cut(const LinearArgs& args, std::int64_t most_tile_rows, std::int64_t thread
   return cut;
 }
 
+std::int64_t input_units(const cpu::KernelTable& kernels, const MatrixShape& shape) {
+  std::int64_t units = 0;
+  for (const std::int64_t width : shape.k_shards) units += kernels.input_units(shape.dtype, width);
+  return units;
+}
+
 /// x as LinearJob wants it; x itself where that is the same.
 const float* packed_input(ThreadPool& threads, const cpu::KernelTable& kernels,
-                          const LinearArgs& args, const Cut& cut) {
-  const bool round = args.shape->dtype == DType::bf16;
-  if (args.m == 1 && !round) return args.x;
-  const std::int64_t k = args.shape->k();
-  float* packed = cpu::scratch(cpu::Scratch::call, args.m * k);
+                          const LinearArgs& args, const Cut& cut, std::int64_t units) {
+  const MatrixShape& shape = *args.shape;
+  if (args.m == 1 && shape.dtype != DType::bf16) return args.x;
+  float* packed = cpu::scratch(cpu::Scratch::call, args.m * units);
   const auto pack_tile = [&](std::int64_t tile) {
     const std::int64_t row = tile * cut.tile_rows;
-    kernels.pack_rows(args.x + row * args.ldx, args.ldx, std::min(cut.tile_rows, args.m - row), k,
-                      round, packed + row * k);
+    kernels.pack_rows(
+        {args.x + row * args.ldx, args.ldx, std::min(cut.tile_rows, args.m - row), shape.dtype,
+         shape.k_shards.data(), static_cast<std::int64_t>(shape.k_shards.size())},
+        packed + row * units);
   };
-  for_parts(threads, cut.tiles, args.m * k, few_elements, pack_tile);
+  for_parts(threads, cut.tiles, args.m * units, few_elements, pack_tile);
   return packed;
 }
 
@@ -82,9 +89,10 @@ void CpuBackend::linear(ThreadPool& threads, const LinearArgs& args) const {
   for (const ShardSum& output : args.outputs) {
     outputs.push_back({output.shards.begin, output.shards.end, output.y});
   }
-  const cpu::LinearJob job{packed_input(threads, kernels_, args, cut),
+  const std::int64_t units = input_units(kernels_, shape);
+  const cpu::LinearJob job{packed_input(threads, kernels_, args, cut, units),
                            args.m,
-                           shape.k(),
+                           units,
                            cut.tile_rows,
                            args.w,
                            packed::panel_bytes(shape),

@@ -18,13 +18,16 @@ namespace {
 #include "kernels/elementary.inc"
 //
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/linear_formats.inc"
+//
+using BrainWeights = BrainPair;
+//
 #include "kernels/cpu/linear.inc"
 #include "kernels/cpu/rowwise.inc"
 
-constexpr KernelTable table{
-    "avx2",    rows_beside(1), pack_rows, linear_scratch, linear,           attention_scratch,
-    attention, rope,           norm,      activate,       gated_activation, add,
-    argmax,    exp_sum};
+constexpr KernelTable table{"avx2",   rows_beside(1),    input_units, pack_rows, linear_scratch,
+                            linear,   attention_scratch, attention,   rope,      norm,
+                            activate, gated_activation,  add,         argmax,    exp_sum};
 
 }  // namespace
 

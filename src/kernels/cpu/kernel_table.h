@@ -23,11 +23,11 @@ struct LinearOutput {
 
 /// One call of `linear`, shared by its tasks.
 struct LinearJob {
-  /// Tiles of `tile_rows` rows (the last may have fewer), each [k][rows of the tile]; rounded to
-  /// bfloat16 where the weights are.
+  /// Tiles of `tile_rows` rows (the last may have fewer), each [x_units][rows of the tile]; see
+  /// KernelTable::pack_rows.
   const float* x;
   std::int64_t m;
-  std::int64_t k;
+  std::int64_t x_units;
   std::int64_t tile_rows;
   const std::byte* w;  ///< packed panels (kernels/packed.h)
   std::size_t panel_bytes;
@@ -39,6 +39,16 @@ struct LinearJob {
   std::int64_t output_count;
   const float* bias;  ///< [n] or null
   std::int64_t ldy;
+};
+
+/// Inputs to bring into the order in which products take them.
+struct PackRowsJob {
+  const float* x;  ///< [rows, ldx]
+  std::int64_t ldx;
+  std::int64_t rows;
+  DType dtype;  ///< of the weights: bfloat16 ones take x rounded to bfloat16
+  const std::int64_t* shard_widths;
+  std::int64_t shard_count;
 };
 
 /// The part of a job that one task computes: a few panels for a few row tiles.
@@ -92,9 +102,10 @@ struct KernelTable {
 
   /// Most rows of x that one register tile takes.
   std::int64_t tile_rows;
-  /// Copies `rows` rows of x to [k][rows], rounded to bfloat16 if asked.
-  void (*pack_rows)(const float* x, std::int64_t ldx, std::int64_t rows, std::int64_t k,
-                    bool round_to_bf16, float* packed);
+  /// Units of four bytes that a row of x takes for a virtual shard of `width` k.
+  std::int64_t (*input_units)(DType dtype, std::int64_t width);
+  /// Copies rows of x to [units][rows].
+  void (*pack_rows)(const PackRowsJob& job, float* packed);
   /// Floats of scratch that a task of `panels` panels and `rows` rows needs, with up to `shards`
   /// shards in one output.
   std::int64_t (*linear_scratch)(std::int64_t panels, std::int64_t rows, std::int64_t shards);
@@ -118,5 +129,6 @@ struct KernelTable {
 
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
+const KernelTable& avx512bf16_kernels();
 
 }  // namespace trireme::cpu

@@ -1,9 +1,10 @@
-// y = x W^T: per shard of K one chain of fused multiply-adds in ascending order, then the shards'
-// sums in the fixed binary tree, then the bias.
+// y = x W^T: per shard of K one chain of fused multiply-adds in ascending order (of bfloat16: pair
+// by pair, as VDPBF16PS does), then the shards' sums in the fixed binary tree, then the bias.
 #include <bit>
 #include <cmath>
 #include <vector>
 
+#include "kernels/flushing.h"
 #include "kernels/packed.h"
 #include "kernels/reference/reference_backend.h"
 
@@ -25,10 +26,25 @@ std::vector<float> rounded_input(const LinearArgs& args) {
   return x;
 }
 
-float dot(const float* x, const float* w, std::int64_t width) {
+float chain(const float* x, const float* w, std::int64_t width) {
   float sum = 0.0f;
   for (std::int64_t k = 0; k < width; ++k) sum = std::fma(x[k], w[k], sum);
   return sum;
+}
+
+/// Each pair's second product first; an odd last one has a partner of zeros. Denormals are zero.
+float chain_of_pairs(const float* x, const float* w, std::int64_t width) {
+  float sum = 0.0f;
+  for (std::int64_t k = 0; k < width; k += 2) {
+    const bool paired = k + 1 < width;
+    sum = fma_flushing(paired ? x[k + 1] : 0.0f, paired ? w[k + 1] : 0.0f, sum);
+    sum = fma_flushing(x[k], w[k], sum);
+  }
+  return sum;
+}
+
+float dot(DType dtype, const float* x, const float* w, std::int64_t width) {
+  return dtype == DType::bf16 ? chain_of_pairs(x, w, width) : chain(x, w, width);
 }
 
 /// The shards' dots in the binary tree whose left half is the largest power of two below the count.
@@ -36,7 +52,9 @@ float tree_sum(const MatrixShape& shape, const std::vector<std::int64_t>& begins
                const float* x, const float* w) {
   if (shards.empty()) return 0.0f;
   const auto first = static_cast<std::size_t>(shards.begin);
-  if (shards.size() == 1) return dot(x + begins[first], w + begins[first], shape.k_shards[first]);
+  if (shards.size() == 1) {
+    return dot(shape.dtype, x + begins[first], w + begins[first], shape.k_shards[first]);
+  }
   const auto left =
       static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(shards.size() - 1)));
   const std::int64_t middle = shards.begin + left;
