@@ -24,6 +24,11 @@ struct Problem {
   bool sharded;  ///< K in virtual shards of 256, as a row-parallel layer
 };
 
+struct Format {
+  DType dtype;
+  std::int64_t group;  ///< of i8 and i4
+};
+
 struct Limits {
   double flops;
   double bytes;
@@ -32,8 +37,8 @@ struct Limits {
 /// Several copies of a packed matrix, larger than the caches together, as a model's layers are.
 class Weights {
  public:
-  Weights(const Backend& backend, const Problem& problem, DType dtype) {
-    shape_ = {problem.n, {problem.k}, dtype};
+  Weights(const Backend& backend, const Problem& problem, const Format& format) {
+    shape_ = {problem.n, {problem.k}, format.dtype, format.group};
     if (problem.sharded) {
       const VirtualShards shards(problem.k, 64);
       shape_.k_shards.clear();
@@ -52,9 +57,17 @@ class Weights {
   const std::byte* next() { return memory_.data() + bytes_ * (turn_++ % copies_); }
 
  private:
-  /// Small numbers of mixed sign, the same bits in every dtype's exponent range.
+  /// Small numbers of mixed sign, the same bits in every dtype's exponent range. Integers may be
+  /// anything; scales are what the bytes happen to say.
   void fill() {
     std::uint32_t state = 1;
+    if (shape_.group > 0) {
+      for (std::size_t i = 0; i < memory_.size(); ++i) {
+        state = state * 1664525u + 1013904223u;
+        memory_.data()[i] = std::byte{static_cast<std::uint8_t>(state >> 25)};
+      }
+      return;
+    }
     const bool wide = shape_.dtype == DType::f32;
     for (std::size_t i = 0; i < memory_.size(); i += wide ? 4 : 2) {
       state = state * 1664525u + 1013904223u;
@@ -83,10 +96,10 @@ void report(benchmark::State& state, const Problem& problem, double weight_bytes
   state.counters["of_read"] = Counter(weight_bytes * calls / limits.bytes, Counter::kIsRate);
 }
 
-void run_backend(benchmark::State& state, const std::string& name, DType dtype,
+void run_backend(benchmark::State& state, const std::string& name, const Format& format,
                  const Problem& problem, ThreadPool& threads, const Limits& limits) {
   const auto backend = make_backend(name);
-  Weights weights(*backend, problem, dtype);
+  Weights weights(*backend, problem, format);
   const std::vector<float> x(static_cast<std::size_t>(problem.m * problem.k), 0.5f);
   std::vector<float> y(static_cast<std::size_t>(problem.m * problem.n));
   const ShardSum output{{0, static_cast<std::int64_t>(weights.shape().k_shards.size())}, y.data()};
@@ -143,13 +156,16 @@ void add_all(ThreadPool& threads, const Limits& limits) {
   }
   for (const std::string& name : available_backends()) {
     if (name == "reference") continue;
-    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    for (const Format& format :
+         {Format{DType::f32, 0}, Format{DType::bf16, 0}, Format{DType::f16, 0},
+          Format{DType::i8, 128}, Format{DType::i4, 64}}) {
       for (const bool sharded : {false, true}) {
         for (const std::int64_t m : {1, 2, 4, 8, 16, 32, 64, 128, 512}) {
           const Problem problem{m, n, k, sharded};
-          add(fmt::format("{}/{}/{}/m:{}", name, name_of(dtype), sharded ? "tree" : "one_sum", m),
+          add(fmt::format("{}/{}/{}/m:{}", name, name_of(format.dtype),
+                          sharded ? "tree" : "one_sum", m),
               threads, [=, &threads](benchmark::State& state) {
-                run_backend(state, name, dtype, problem, threads, limits);
+                run_backend(state, name, format, problem, threads, limits);
               });
         }
       }

@@ -15,7 +15,7 @@ struct Entry {
   std::string_view name;
 };
 
-constexpr std::array<Entry, 13> entries = {{{DType::f32, 4, "float32"},
+constexpr std::array<Entry, 14> entries = {{{DType::f32, 4, "float32"},
                                             {DType::f16, 2, "float16"},
                                             {DType::bf16, 2, "bfloat16"},
                                             {DType::f64, 8, "float64"},
@@ -27,7 +27,8 @@ constexpr std::array<Entry, 13> entries = {{{DType::f32, 4, "float32"},
                                             {DType::u32, 4, "uint32"},
                                             {DType::i64, 8, "int64"},
                                             {DType::u64, 8, "uint64"},
-                                            {DType::boolean, 1, "bool"}}};
+                                            {DType::boolean, 1, "bool"},
+                                            {DType::i4, 0, "int4"}}};
 
 template <typename T>
 T load(const std::byte* source, std::size_t index) {

@@ -22,10 +22,11 @@ enum class DType : std::uint8_t {
   u32,
   i64,
   u64,
-  boolean
+  boolean,
+  i4,  ///< two to a byte, in packed weights only
 };
 
-/// Bytes of one element.
+/// Bytes of one element. Not for i4.
 std::size_t size_of(DType dtype);
 
 /// "float32", "bfloat16", ...: the spelling of config.json and of --dtype.

@@ -29,7 +29,8 @@ namespace trireme {
 struct MatrixShape {
   std::int64_t n = 0;
   std::vector<std::int64_t> k_shards;
-  DType dtype = DType::f32;  ///< f32, bf16 or f16
+  DType dtype = DType::f32;  ///< f32, bf16 or f16; i8 or i4: see kernels/quantize.h
+  std::int64_t group = 0;    ///< of i8 and i4: k per scale, a multiple of 8
 
   std::int64_t k() const {
     std::int64_t sum = 0;
@@ -158,7 +159,7 @@ class Backend {
   virtual std::int64_t panel_rows() const = 0;
   virtual std::size_t packed_bytes(const MatrixShape& shape) const = 0;
   /// Packs the rows of one panel, [panel * panel_rows(), ...) cut off at n. `source` is row-major
-  /// [rows, k] in the shape's dtype. Thread-safe for different panels.
+  /// [rows, k] in the shape's dtype, float32 for i8 and i4. Thread-safe for different panels.
   virtual void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
                           std::byte* packed) const = 0;
 

@@ -1,6 +1,7 @@
 #include "kernels/ops.h"
 
 #include "core/error.h"
+#include "kernels/quantize.h"
 
 namespace trireme {
 
@@ -8,6 +9,11 @@ namespace {
 
 bool is_weight_dtype(DType dtype) {
   return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16;
+}
+
+void check_group(const MatrixShape& shape) {
+  TRIREME_ASSERT(quant::is_quantized(shape.dtype));
+  TRIREME_ASSERT(shape.group > 0 && shape.group % 8 == 0 && shape.group <= quant::widest_group);
 }
 
 void check_cache(const KvCacheView& cache) {
@@ -26,7 +32,8 @@ void check_sequences(std::span<const SequenceSpan> sequences) {
 }  // namespace
 
 void check_matrix(const MatrixShape& shape) {
-  TRIREME_ASSERT(shape.n >= 0 && is_weight_dtype(shape.dtype));
+  TRIREME_ASSERT(shape.n >= 0);
+  if (!is_weight_dtype(shape.dtype)) check_group(shape);
   for (const std::int64_t width : shape.k_shards) TRIREME_ASSERT(width >= 0);
 }
 

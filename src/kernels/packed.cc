@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "core/error.h"
+#include "kernels/quantize.h"
 
 namespace trireme::packed {
 
@@ -42,6 +44,63 @@ void pack_shard(DType dtype, const std::byte* source, std::size_t row_bytes, std
   }
 }
 
+constexpr std::size_t scale_bytes = panel_rows * 2;
+
+std::int64_t padded_group(std::int64_t width) { return round_up(width, quantized_k_step); }
+
+/// Where the integer at k of row `lane` is among the bytes of a group's integers.
+std::size_t byte_index(DType dtype, std::int64_t lane, std::int64_t k) {
+  const std::int64_t quad = dtype == DType::i8 ? k / 4 : k / 8;
+  return static_cast<std::size_t>((quad * panel_rows + lane) * 4 + k % 4);
+}
+
+bool in_high_half(DType dtype, std::int64_t k) { return dtype == DType::i4 && k % 8 >= 4; }
+
+/// Puts an integer, its zero added, in its place.
+void put(DType dtype, std::byte* integers, std::int64_t lane, std::int64_t k, std::uint8_t value) {
+  std::byte& target = integers[byte_index(dtype, lane, k)];
+  if (dtype == DType::i8) {
+    target = std::byte{value};
+  } else if (in_high_half(dtype, k)) {
+    target = (target & std::byte{0x0f}) | std::byte{value} << 4;
+  } else {
+    target = (target & std::byte{0xf0}) | std::byte{value};
+  }
+}
+
+/// One group of `width` k of `rows` rows, `ld` floats apart.
+void pack_group(const MatrixShape& shape, const float* source, std::int64_t ld, std::int64_t rows,
+                std::int64_t width, std::byte* target) {
+  const bool bytes = shape.dtype == DType::i8;
+  const std::byte zeros = bytes ? std::byte{0x80} : std::byte{0x88};
+  std::byte* integers = target + scale_bytes;
+  std::memset(target, 0, scale_bytes);
+  std::memset(integers, std::to_integer<int>(zeros), group_bytes(shape.dtype, width) - scale_bytes);
+  std::uint8_t q[quant::widest_group];
+  for (std::int64_t lane = 0; lane < rows; ++lane) {
+    const std::uint16_t scale = quant::quantize_weights(source + lane * ld, width, shape.dtype, q);
+    std::memcpy(target + lane * 2, &scale, sizeof(scale));
+    for (std::int64_t k = 0; k < width; ++k) put(shape.dtype, integers, lane, k, q[k]);
+  }
+}
+
+void pack_quantized_panel(const MatrixShape& shape, const std::byte* source, std::int64_t rows,
+                          std::byte* target) {
+  TRIREME_ASSERT(shape.group > 0 && shape.group % 8 == 0 && shape.group <= quant::widest_group);
+  const std::int64_t ld = shape.k();
+  std::vector<float> values(static_cast<std::size_t>(rows * ld));
+  std::memcpy(values.data(), source, values.size() * sizeof(float));
+  const float* from = values.data();
+  for (const std::int64_t width : shape.k_shards) {
+    for (std::int64_t k = 0; k < width; k += shape.group) {
+      const std::int64_t count = std::min(shape.group, width - k);
+      pack_group(shape, from + k, ld, rows, count, target);
+      target += group_bytes(shape.dtype, count);
+    }
+    from += width;
+  }
+}
+
 float element(DType dtype, const std::byte* shard, std::int64_t index) {
   if (dtype == DType::f32) return reinterpret_cast<const float*>(shard)[index];
   const std::uint16_t bits = reinterpret_cast<const std::uint16_t*>(shard)[index];
@@ -50,7 +109,18 @@ float element(DType dtype, const std::byte* shard, std::int64_t index) {
 
 }  // namespace
 
-std::size_t shard_bytes(DType dtype, std::int64_t width) {
+std::size_t group_bytes(DType dtype, std::int64_t width) {
+  const std::int64_t elements = padded_group(width) * panel_rows;
+  return scale_bytes + static_cast<std::size_t>(dtype == DType::i8 ? elements : elements / 2);
+}
+
+std::size_t shard_bytes(const MatrixShape& shape, std::int64_t width) {
+  const DType dtype = shape.dtype;
+  if (quant::is_quantized(dtype)) {
+    const std::int64_t rest = width % shape.group;
+    return static_cast<std::size_t>(width / shape.group) * group_bytes(dtype, shape.group) +
+           (rest == 0 ? 0 : group_bytes(dtype, rest));
+  }
   TRIREME_ASSERT(dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16);
   const std::int64_t depth = dtype == DType::bf16 ? round_up(width, bf16_k_step) : width;
   return static_cast<std::size_t>(depth * panel_rows) * size_of(dtype);
@@ -58,7 +128,7 @@ std::size_t shard_bytes(DType dtype, std::int64_t width) {
 
 std::size_t panel_bytes(const MatrixShape& shape) {
   std::size_t bytes = 0;
-  for (const std::int64_t width : shape.k_shards) bytes += shard_bytes(shape.dtype, width);
+  for (const std::int64_t width : shape.k_shards) bytes += shard_bytes(shape, width);
   return bytes;
 }
 
@@ -73,10 +143,11 @@ void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* s
   const std::int64_t rows = std::min(panel_rows, shape.n - panel * panel_rows);
   TRIREME_ASSERT(panel >= 0 && rows > 0);
   std::byte* target = matrix + static_cast<std::size_t>(panel) * panel_bytes(shape);
+  if (quant::is_quantized(shape.dtype)) return pack_quantized_panel(shape, source, rows, target);
   const std::size_t element_bytes = size_of(shape.dtype);
   const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * element_bytes;
   for (const std::int64_t width : shape.k_shards) {
-    const std::size_t bytes = shard_bytes(shape.dtype, width);
+    const std::size_t bytes = shard_bytes(shape, width);
     std::memset(target, 0, bytes);
     pack_shard(shape.dtype, source, row_bytes, static_cast<std::size_t>(rows),
                static_cast<std::size_t>(width), target);
@@ -85,13 +156,46 @@ void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* s
   }
 }
 
+float GroupView::scale() const {
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, group + lane * 2, sizeof(bits));
+  return f16_to_f32(bits);
+}
+
+int GroupView::at(std::int64_t k) const {
+  const int byte = std::to_integer<int>(group[scale_bytes + byte_index(dtype, lane, k)]);
+  const int value = dtype == DType::i8 ? byte : in_high_half(dtype, k) ? byte >> 4 : byte & 15;
+  return value - quant::zero_of(dtype);
+}
+
+namespace {
+
+/// One shard of one row of i8 or i4, as float32.
+void unpack_groups(const MatrixShape& shape, const std::byte* shard, std::int64_t lane,
+                   std::int64_t width, float* out) {
+  for (std::int64_t k = 0; k < width; k += shape.group) {
+    const std::int64_t count = std::min(shape.group, width - k);
+    const GroupView group{shard, shape.dtype, lane};
+    const float scale = group.scale();
+    for (std::int64_t i = 0; i < count; ++i) *out++ = scale * static_cast<float>(group.at(i));
+    shard += group_bytes(shape.dtype, count);
+  }
+}
+
+}  // namespace
+
 void unpack_row(const MatrixShape& shape, std::int64_t row, const std::byte* matrix, float* out) {
   const std::byte* shard = matrix + static_cast<std::size_t>(row / panel_rows) * panel_bytes(shape);
   for (const std::int64_t width : shape.k_shards) {
-    for (std::int64_t k = 0; k < width; ++k) {
-      *out++ = element(shape.dtype, shard, element_index(shape.dtype, row % panel_rows, k));
+    if (quant::is_quantized(shape.dtype)) {
+      unpack_groups(shape, shard, row % panel_rows, width, out);
+    } else {
+      for (std::int64_t k = 0; k < width; ++k) {
+        out[k] = element(shape.dtype, shard, element_index(shape.dtype, row % panel_rows, k));
+      }
     }
-    shard += shard_bytes(shape.dtype, width);
+    out += width;
+    shard += shard_bytes(shape, width);
   }
 }
 

@@ -27,6 +27,8 @@ constexpr Entry entries[] = {
     {"avx2", has_avx2, []() -> Made { return std::make_unique<CpuBackend>(cpu::avx2_kernels()); }},
     {"avx512", has_avx512,
      []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512_kernels()); }},
+    {"avx512vnni", has_avx512vnni,
+     []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512vnni_kernels()); }},
     {"avx512bf16", has_avx512bf16,
      []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512bf16_kernels()); },
      has_fast_bf16_pairs},

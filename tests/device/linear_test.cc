@@ -2,6 +2,7 @@
 // invariance of a row's bits.
 #include "core/shard.h"
 #include "kernels/ops.h"
+#include "kernels/quantize.h"
 #include "support.h"
 
 namespace trireme::test {
@@ -66,6 +67,43 @@ TEST(ReferenceLinear, AgreesWithDoublePrecision) {
   }
 }
 
+/// x as products with i8 and i4 see it: rounded to eight bits group by group.
+Floats as_quantized(const MatrixShape& shape, const float* x) {
+  Floats rounded;
+  std::vector<std::int8_t> q(quant::widest_group);
+  for (const std::int64_t width : shape.k_shards) {
+    for (std::int64_t k = 0; k < width; k += shape.group) {
+      const std::int64_t count = std::min(shape.group, width - k);
+      const float scale = quant::quantize_activations(x, count, q.data()).scale;
+      for (std::int64_t i = 0; i < count; ++i) {
+        rounded.push_back(scale * static_cast<float>(q[static_cast<std::size_t>(i)]));
+      }
+      x += count;
+    }
+  }
+  return rounded;
+}
+
+TEST(ReferenceLinear, QuantizedAgreesWithDoublePrecision) {
+  Random random(9);
+  ThreadPool threads(2);
+  const auto backend = make_backend("reference");
+  for (const Format& format : weight_formats) {
+    if (format.group == 0) continue;
+    const Matrix matrix(random, 45, {33, 0, 200, 7, 32}, format);
+    const std::int64_t k = matrix.shape.k();
+    const Floats x = random.values(5 * k);
+    const Floats y = Call{matrix, x, 5, k}.run(*backend, threads);
+    for (std::int64_t i = 0; i < 5 * 45; ++i) {
+      const Floats seen = as_quantized(matrix.shape, x.data() + i / 45 * k);
+      double magnitude = 0;
+      const double wanted = oracle(matrix, seen.data(), i % 45, magnitude);
+      EXPECT_NEAR(double{y[static_cast<std::size_t>(i)]}, wanted, 1e-5 * (magnitude + 1))
+          << name_of(format) << " element " << i;
+    }
+  }
+}
+
 TEST(ReferenceLinear, NoShardsGiveTheBias) {
   Random random(2);
   ThreadPool threads(1);
@@ -90,7 +128,7 @@ class LinearTest : public DeviceTest {
 
 TEST_P(LinearTest, GivesTheReferenceBitsAtAwkwardSizes) {
   Random random(3);
-  for (const DType dtype : weight_dtypes) {
+  for (const Format& dtype : weight_formats) {
     for (const std::int64_t k : {1, 2, 31, 32, 33, 255, 256, 257, 515}) {
       for (const std::int64_t n : {1, 15, 16, 17, 31, 32, 33, 100}) {
         const Matrix matrix(random, n, {k}, dtype);
@@ -113,7 +151,7 @@ TEST_P(LinearTest, GivesTheReferenceBitsAtAwkwardSizes) {
 
 TEST_P(LinearTest, GivesTheReferenceBitsForShardSums) {
   Random random(4);
-  for (const DType dtype : weight_dtypes) {
+  for (const Format& dtype : weight_formats) {
     for (std::int64_t count = 1; count <= 11; ++count) {
       std::vector<std::int64_t> shards;
       for (std::int64_t i = 0; i < count; ++i)
@@ -133,7 +171,7 @@ TEST_P(LinearTest, GivesTheReferenceBitsForShardSums) {
 
 TEST_P(LinearTest, GivesTheReferenceBitsForManyRowsAndColumns) {
   Random random(5);
-  for (const DType dtype : weight_dtypes) {
+  for (const Format& dtype : weight_formats) {
     const Matrix matrix(random, 290, {300, 300, 41}, dtype);
     const Floats x = random.values(301 * 641);
     compare(Call{matrix, x, 301, 641}, {}, std::string(name_of(dtype)));
@@ -142,7 +180,7 @@ TEST_P(LinearTest, GivesTheReferenceBitsForManyRowsAndColumns) {
 
 TEST_P(LinearTest, InfinitiesAndNaNsStayInTheirRow) {
   Random random(6);
-  for (const DType dtype : weight_dtypes) {
+  for (const Format& dtype : weight_formats) {
     const Matrix matrix(random, 40, {64}, dtype);
     Floats x = random.values(3 * 64);
     x[64 + 3] = HUGE_VALF;
@@ -158,7 +196,7 @@ class LinearInvarianceTest : public DeviceTest {};
 TEST_P(LinearInvarianceTest, ARowDoesNotDependOnTheOthers) {
   Random random(7);
   constexpr std::int64_t most = 70;
-  for (const DType dtype : weight_dtypes) {
+  for (const Format& dtype : weight_formats) {
     const Matrix matrix(random, 67, {260, 33, 130}, dtype);
     const std::int64_t k = matrix.shape.k();
     const Floats x = random.values(most * k);
@@ -205,19 +243,19 @@ Matrix slice(const Matrix& whole, Range shards) {
       widths.push_back(width);
     }
   }
-  Matrix part(unused, whole.shape.n, widths, whole.shape.dtype);
+  Matrix part(unused, whole.shape.n, widths, {whole.shape.dtype, whole.shape.group});
   const std::int64_t k = part.shape.k();
   for (std::int64_t row = 0; row < whole.shape.n; ++row) {
-    std::copy_n(whole.plain.begin() + row * whole.shape.k() + begin, k,
-                part.plain.begin() + row * k);
+    std::copy_n(whole.source.begin() + row * whole.shape.k() + begin, k,
+                part.source.begin() + row * k);
   }
-  part.pack(encoded(part.plain, part.shape.dtype));
+  part.pack();
   return part;
 }
 
 TEST_P(LinearInvarianceTest, RanksAddUpToOneRank) {
   Random random(8);
-  for (const DType dtype : weight_dtypes) {
+  for (const Format& dtype : weight_formats) {
     const std::vector<std::int64_t> widths{64, 64, 64, 64, 64, 64, 64, 40, 64, 64, 17};
     const auto count = static_cast<std::int64_t>(widths.size());
     const Matrix whole(random, 50, widths, dtype);

@@ -130,7 +130,7 @@ TEST(ReferenceRowwise, EmbeddingLooksUpItsRangeOnly) {
   Random random(22);
   ThreadPool threads(2);
   for (const std::string& name : available_backends()) {
-    for (const DType dtype : weight_dtypes) {
+    for (const Format& dtype : weight_formats) {
       const Matrix table(random, 50, {33, 40}, dtype);
       const std::vector<std::int32_t> ids{100, 149, 99, 150, -1, 0, 132, 131};
       Floats out(ids.size() * 73, -7.0f);

@@ -15,6 +15,7 @@
 #include "core/dtype.h"
 #include "core/thread_pool.h"
 #include "kernels/backend.h"
+#include "kernels/packed.h"
 #include "kernels/registry.h"
 
 namespace trireme::test {
@@ -76,28 +77,52 @@ inline float rounded(float value, DType dtype) {
   return value;
 }
 
+/// How a matrix is kept: a dtype, and for i8 and i4 how many k share a scale.
+struct Format {
+  DType dtype = DType::f32;
+  std::int64_t group = 0;
+
+  Format(DType its_dtype, std::int64_t its_group = 0)  // NOLINT: a plain dtype is a format
+      : dtype(its_dtype), group(its_group) {}
+};
+
+inline std::string name_of(const Format& format) {
+  const std::string name(trireme::name_of(format.dtype));
+  return format.group == 0 ? name : name + "/" + std::to_string(format.group);
+}
+
 /// A weight matrix, plain and packed.
 struct Matrix {
   MatrixShape shape;
-  Floats plain;  ///< [n, k], rounded to the dtype
+  Floats source;  ///< [n, k], what was packed; rounded to the dtype but for i8 and i4
+  Floats plain;   ///< [n, k], what the packed weights stand for
   Buffer packed;
 
-  Matrix(Random& random, std::int64_t n, std::vector<std::int64_t> shards, DType dtype) {
-    shape = {n, std::move(shards), dtype};
-    plain = random.values(n * shape.k());
-    for (float& value : plain) value = rounded(value, dtype);
-    pack(encoded(plain, dtype));
+  Matrix(Random& random, std::int64_t n, std::vector<std::int64_t> shards, Format format) {
+    shape = {n, std::move(shards), format.dtype, format.group};
+    source = random.values(n * shape.k());
+    if (format.group == 0) {
+      for (float& value : source) value = rounded(value, format.dtype);
+    }
+    pack();
   }
 
-  void pack(const std::vector<std::byte>& source) {
+  void pack() {
+    const std::vector<std::byte> bytes =
+        encoded(source, shape.group > 0 ? DType::f32 : shape.dtype);
     const auto backend = make_backend("reference");
     packed = Buffer(backend->packed_bytes(shape));
     const std::int64_t rows = backend->panel_rows();
-    const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * size_of(shape.dtype);
+    const std::size_t element = shape.group > 0 ? sizeof(float) : size_of(shape.dtype);
+    const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * element;
     for (std::int64_t panel = 0; panel * rows < shape.n; ++panel) {
       backend->pack_panel(shape, panel,
-                          source.data() + static_cast<std::size_t>(panel * rows) * row_bytes,
+                          bytes.data() + static_cast<std::size_t>(panel * rows) * row_bytes,
                           packed.data());
+    }
+    plain = source;
+    for (std::int64_t row = 0; row < shape.n; ++row) {
+      trireme::packed::unpack_row(shape, row, packed.data(), plain.data() + row * shape.k());
     }
   }
 
@@ -136,5 +161,8 @@ class DeviceTest : public testing::TestWithParam<std::string> {
 };
 
 constexpr DType weight_dtypes[] = {DType::f32, DType::bf16, DType::f16};
+inline const Format weight_formats[] = {DType::f32,       DType::bf16,     DType::f16,
+                                        {DType::i8, 128}, {DType::i8, 32}, {DType::i4, 64},
+                                        {DType::i4, 8}};
 
 }  // namespace trireme::test

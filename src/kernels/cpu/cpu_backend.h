@@ -44,7 +44,8 @@ class CpuBackend : public HostBackend {
 /// F16C) or AVX-512 (F, BW, DQ, VL).
 bool has_avx2();
 bool has_avx512();
-/// The same with AVX512_BF16.
+/// The same with AVX512_VNNI, and with AVX512_BF16, too.
+bool has_avx512vnni();
 bool has_avx512bf16();
 /// Whether that is faster than float32 products: Zen 4 does twice as many, while Sapphire Rapids,
 /// which has AMX for the purpose, does half as many.

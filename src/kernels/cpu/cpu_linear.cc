@@ -52,7 +52,9 @@ Cut cut(const LinearArgs& args, std::int64_t most_tile_rows, std::int64_t thread
 
 std::int64_t input_units(const cpu::KernelTable& kernels, const MatrixShape& shape) {
   std::int64_t units = 0;
-  for (const std::int64_t width : shape.k_shards) units += kernels.input_units(shape.dtype, width);
+  for (const std::int64_t width : shape.k_shards) {
+    units += kernels.input_units(shape.dtype, shape.group, width);
+  }
   return units;
 }
 
@@ -60,13 +62,13 @@ std::int64_t input_units(const cpu::KernelTable& kernels, const MatrixShape& sha
 const float* packed_input(ThreadPool& threads, const cpu::KernelTable& kernels,
                           const LinearArgs& args, const Cut& cut, std::int64_t units) {
   const MatrixShape& shape = *args.shape;
-  if (args.m == 1 && shape.dtype != DType::bf16) return args.x;
+  if (args.m == 1 && (shape.dtype == DType::f32 || shape.dtype == DType::f16)) return args.x;
   float* packed = cpu::scratch(cpu::Scratch::call, args.m * units);
   const auto pack_tile = [&](std::int64_t tile) {
     const std::int64_t row = tile * cut.tile_rows;
     kernels.pack_rows(
         {args.x + row * args.ldx, args.ldx, std::min(cut.tile_rows, args.m - row), shape.dtype,
-         shape.k_shards.data(), static_cast<std::int64_t>(shape.k_shards.size())},
+         shape.group, shape.k_shards.data(), static_cast<std::int64_t>(shape.k_shards.size())},
         packed + row * units);
   };
   for_parts(threads, cut.tiles, args.m * units, few_elements, pack_tile);
@@ -98,6 +100,7 @@ void CpuBackend::linear(ThreadPool& threads, const LinearArgs& args) const {
                            packed::panel_bytes(shape),
                            shape.n,
                            shape.dtype,
+                           shape.group,
                            shape.k_shards.data(),
                            static_cast<std::int64_t>(shape.k_shards.size()),
                            outputs.data(),

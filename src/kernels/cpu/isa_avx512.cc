@@ -1,4 +1,5 @@
-// The kernels compiled for AVX512. See kernel_table.h for why nothing else may be included.
+// The kernels compiled for AVX-512. See kernel_table.h for why nothing else may be
+// included.
 #include <immintrin.h>
 
 #include "kernels/cpu/kernel_table.h"
@@ -18,12 +19,21 @@ namespace {
 #include "kernels/elementary.inc"
 //
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/rowwise.inc"
+//
 #include "kernels/cpu/linear_formats.inc"
+//
+#include "kernels/cpu/linear_sums.inc"
+//
+#include "kernels/cpu/simd_bytes_avx512.inc"
+//
+#include "kernels/cpu/simd_quads_avx512.inc"
+//
+#include "kernels/cpu/linear_quantized.inc"
 //
 using BrainWeights = BrainPair;
 //
 #include "kernels/cpu/linear.inc"
-#include "kernels/cpu/rowwise.inc"
 
 constexpr KernelTable table{"avx512", rows_beside(1),    input_units, pack_rows, linear_scratch,
                             linear,   attention_scratch, attention,   rope,      norm,

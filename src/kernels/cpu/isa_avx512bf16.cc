@@ -1,5 +1,5 @@
-// The kernels compiled for AVX-512 with AVX512_BF16. See kernel_table.h for why nothing else may be
-// included.
+// The kernels compiled for AVX-512 with AVX512_VNNI and AVX512_BF16. See kernel_table.h for why
+// nothing else may be included.
 #include <immintrin.h>
 
 #include "kernels/cpu/kernel_table.h"
@@ -20,14 +20,23 @@ namespace {
 #include "kernels/elementary.inc"
 //
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/rowwise.inc"
+//
 #include "kernels/cpu/linear_formats.inc"
+//
+#include "kernels/cpu/linear_sums.inc"
+//
+#include "kernels/cpu/simd_bytes_avx512.inc"
+//
+#include "kernels/cpu/simd_quads_vnni.inc"
+//
+#include "kernels/cpu/linear_quantized.inc"
 //
 #include "kernels/cpu/linear_pairs.inc"
 //
 using BrainWeights = NativePair;
 //
 #include "kernels/cpu/linear.inc"
-#include "kernels/cpu/rowwise.inc"
 
 constexpr KernelTable table{"avx512bf16", rows_beside(1),    input_units, pack_rows, linear_scratch,
                             linear,       attention_scratch, attention,   rope,      norm,

@@ -33,6 +33,7 @@ struct LinearJob {
   std::size_t panel_bytes;
   std::int64_t n;
   DType dtype;
+  std::int64_t group;  ///< of i8 and i4
   const std::int64_t* shard_widths;
   std::int64_t shard_count;
   const LinearOutput* outputs;
@@ -46,7 +47,8 @@ struct PackRowsJob {
   const float* x;  ///< [rows, ldx]
   std::int64_t ldx;
   std::int64_t rows;
-  DType dtype;  ///< of the weights: bfloat16 ones take x rounded to bfloat16
+  DType dtype;  ///< of the weights: x is rounded to bfloat16 for those, to eight bits for i8 and i4
+  std::int64_t group;
   const std::int64_t* shard_widths;
   std::int64_t shard_count;
 };
@@ -103,7 +105,7 @@ struct KernelTable {
   /// Most rows of x that one register tile takes.
   std::int64_t tile_rows;
   /// Units of four bytes that a row of x takes for a virtual shard of `width` k.
-  std::int64_t (*input_units)(DType dtype, std::int64_t width);
+  std::int64_t (*input_units)(DType dtype, std::int64_t group, std::int64_t width);
   /// Copies rows of x to [units][rows].
   void (*pack_rows)(const PackRowsJob& job, float* packed);
   /// Floats of scratch that a task of `panels` panels and `rows` rows needs, with up to `shards`
@@ -129,6 +131,7 @@ struct KernelTable {
 
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
+const KernelTable& avx512vnni_kernels();
 const KernelTable& avx512bf16_kernels();
 
 }  // namespace trireme::cpu
