@@ -12,8 +12,11 @@ struct Options {
   /// A directory, org/name in the local Hugging Face cache, or "shape:llama-1b" and the like: a
   /// well-known model's sizes with made-up weights, without tokenizer (see bench.h).
   std::string model;
-  std::string revision = "main";     ///< branch or commit within the cache
-  std::string dtype = "auto";        ///< auto (the checkpoint's), float32, bfloat16, float16
+  std::string revision = "main";  ///< branch or commit within the cache
+  std::string dtype = "auto";     ///< auto (the checkpoint's), float32, bfloat16, float16
+  /// none, int8, int4: weights rounded when they are loaded, with a scale for each group of inputs;
+  /// activations are rounded to eight bits where they meet them. See docs/quantization.md.
+  std::string quantization = "none";
   std::string load_format = "auto";  ///< auto, or dummy: weights made up from config.json
   std::uint64_t load_seed = 0;       ///< for dummy weights
 

@@ -62,7 +62,12 @@ double load_average() {
   return getloadavg(&minute, 1) == 1 ? minute : 0;
 }
 
-MathUnit unit_of(std::string_view isa, DType dtype) {
+MathUnit unit_of(std::string_view isa, const ModelSpec& model) {
+  const DType dtype = model.dtype;
+  if (model.quantization != Quantization::none && isa.starts_with("avx512")) {
+    const bool quads = isa == "avx512vnni" || isa == "avx512bf16";
+    return quads ? MathUnit::avx512vnni : MathUnit::avx512;
+  }
   if (isa == "amx" && dtype == DType::bf16) return MathUnit::amx;
   if (isa == "avx512bf16" && dtype == DType::bf16) return MathUnit::avx512bf16;
   if (isa == "amx" || isa.starts_with("avx512")) return MathUnit::avx512;
@@ -154,6 +159,7 @@ void BenchRun::describe(BenchReport& report) {
   report.model = options_.engine.model;
   report.architecture = replica_->spec().architecture;
   report.dtype = name_of(replica_->spec().dtype);
+  report.quantization = name_of(replica_->spec().quantization);
   report.parameters = BenchWork(replica_->spec()).parameters();
   report.isa = replica_->backend().name();
   report.transport = world_->transport();
@@ -181,7 +187,7 @@ void BenchRun::measure_peaks(BenchReport& report) {
       world_->heartbeat();
     }
     ThreadPool pool(all);
-    const MathUnit unit = unit_of(replica_->backend().name(), replica_->spec().dtype);
+    const MathUnit unit = unit_of(replica_->backend().name(), replica_->spec());
     report.math_unit = name_of(unit);
     report.math_operations_per_s =
         std::max(report.math_operations_per_s, measure_math_peak(pool, unit, clock) * hosts());

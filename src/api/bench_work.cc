@@ -7,7 +7,9 @@
 namespace trireme {
 
 BenchWork::BenchWork(const ModelSpec& model)
-    : element_bytes_(static_cast<std::int64_t>(size_of(model.dtype))),
+    : cache_element_bytes_(static_cast<std::int64_t>(size_of(model.dtype))),
+      layer_weight_bytes_(bytes_per_weight(weight_format(model.dtype, model.quantization, false))),
+      head_weight_bytes_(bytes_per_weight(weight_format(model.dtype, model.quantization, true))),
       query_width_(model.num_attention_heads * model.head_dim),
       key_value_width_(2 * model.num_key_value_heads * model.head_dim) {
   std::set<std::string> tensors;
@@ -27,7 +29,8 @@ BenchWork::BenchWork(const ModelSpec& model)
 }
 
 double BenchWork::weight_bytes(bool with_head) const {
-  return static_cast<double>((layer_elements_ + (with_head ? head_elements_ : 0)) * element_bytes_);
+  return static_cast<double>(layer_elements_) * layer_weight_bytes_ +
+         (with_head ? static_cast<double>(head_elements_) * head_weight_bytes_ : 0);
 }
 
 double BenchWork::seen(std::int64_t position) const {
@@ -39,7 +42,7 @@ double BenchWork::seen(std::int64_t position) const {
 }
 
 double BenchWork::cache_bytes(std::int64_t position) const {
-  return seen(position) * static_cast<double>(key_value_width_ * element_bytes_);
+  return seen(position) * static_cast<double>(key_value_width_ * cache_element_bytes_);
 }
 
 double BenchWork::layer_operations(std::int64_t position) const {

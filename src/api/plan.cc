@@ -39,6 +39,7 @@ void describe_model(PlanReport& report, const ModelFiles& files) {
   report.directory = files.directory.string();
   report.architecture = model.architecture;
   report.dtype = name_of(model.dtype);
+  report.quantization = name_of(model.quantization);
   report.num_layers = model.num_layers();
   report.max_tensor_parallel = model.max_tensor_parallel();
   report.max_pipeline_parallel = static_cast<std::int64_t>(model.blocks.size());

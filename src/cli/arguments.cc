@@ -99,6 +99,11 @@ void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) 
       ->type_name("TYPE")
       ->group(group)
       ->capture_default_str();
+  app_.add_option("--quantization", options.quantization,
+                  "none, int8 or int4: round weights when they are loaded")
+      ->type_name("TYPE")
+      ->group(group)
+      ->capture_default_str();
   app_.add_option("--load-format", options.load_format,
                   "auto, safetensors, or dummy: weights made up from config.json and --seed")
       ->type_name("FORMAT")

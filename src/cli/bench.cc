@@ -75,6 +75,7 @@ std::string report_json(const BenchReport& report) {
                   {"architecture", report.architecture},
                   {"parameters", report.parameters},
                   {"dtype", report.dtype},
+                  {"quantization", report.quantization},
                   {"isa", report.isa},
                   {"data_parallel_size", engine.data_parallel_size},
                   {"tensor_parallel_size", engine.tensor_parallel_size},
@@ -112,12 +113,13 @@ std::string configuration_text(const BenchReport& report) {
       "plan     {} (-dp {} -tp {} -pp {}, {}), {} each, {}\n"
       "work     {} of {} prompt and {} new tokens, steps of at most {} tokens, {}{}\n",
       report.model, report.architecture, format_count(static_cast<double>(report.parameters)),
-      report.dtype, format_bytes(report.weight_bytes), format_seconds(report.load_seconds),
-      report.processor, plural(report.cores, "core"), report.load_average, plural(ranks, "rank"),
-      engine.data_parallel_size, engine.tensor_parallel_size, engine.pipeline_parallel_size,
-      report.transport, plural(report.threads, "thread"), report.isa,
-      plural(options.sequences, "sequence"), options.prompt_tokens, options.new_tokens,
-      engine.max_step_tokens, plural(options.repetitions, "repetition"),
+      precision_text(report.dtype, report.quantization), format_bytes(report.weight_bytes),
+      format_seconds(report.load_seconds), report.processor, plural(report.cores, "core"),
+      report.load_average, plural(ranks, "rank"), engine.data_parallel_size,
+      engine.tensor_parallel_size, engine.pipeline_parallel_size, report.transport,
+      plural(report.threads, "thread"), report.isa, plural(options.sequences, "sequence"),
+      options.prompt_tokens, options.new_tokens, engine.max_step_tokens,
+      plural(options.repetitions, "repetition"),
       options.processor_time ? "; seconds of processor time" : "");
 }
 

@@ -102,7 +102,8 @@ std::string heading(const PlanReport& report, const Terminal& terminal) {
   return fmt::format(
       "{}: {}, {}, {} parameters, {} in the checkpoint\n"
       "{} x {} x {} = {}{}\n",
-      paint(terminal, Colour::bold, report.directory), report.architecture, report.dtype,
+      paint(terminal, Colour::bold, report.directory), report.architecture,
+      precision_text(report.dtype, report.quantization),
       format_count(static_cast<double>(report.parameters)), format_bytes(report.checkpoint_bytes),
       plural(report.data_parallel_size, "replica"),
       plural(report.pipeline_parallel_size, "pipeline stage"),
@@ -287,6 +288,7 @@ std::string plan_json(const PlanReport& report) {
   const Json json = {{"model", report.directory},
                      {"architecture", report.architecture},
                      {"dtype", report.dtype},
+                     {"quantization", report.quantization},
                      {"parameters", report.parameters},
                      {"checkpoint_bytes", report.checkpoint_bytes},
                      {"num_layers", report.num_layers},

@@ -58,6 +58,10 @@ std::string format_count(double count) {
   return fmt::format("{:.2f} B", count / 1e9);
 }
 
+std::string precision_text(const std::string& dtype, const std::string& quantization) {
+  return quantization == "none" ? dtype : fmt::format("{} with {} weights", dtype, quantization);
+}
+
 std::string format_seconds(double seconds) {
   if (seconds < 10) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<std::int64_t>(std::min(seconds, 1e12));

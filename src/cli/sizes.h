@@ -17,6 +17,9 @@ std::string format_bytes(std::int64_t bytes);
 /// "950", "12.3 k", "1.24 B": counts of parameters or tokens.
 std::string format_count(double count);
 
+/// "bfloat16", "bfloat16 with int8 weights".
+std::string precision_text(const std::string& dtype, const std::string& quantization);
+
 /// "0.8 s", "45 s", "3 min 20 s", "2 h 5 min".
 std::string format_seconds(double seconds);
 

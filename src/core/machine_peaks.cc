@@ -109,6 +109,20 @@ __attribute__((target("avx512f,avx512bf16"))) float spin_avx512bf16() {
   return _mm512_cvtss_f32(sums[0]);
 }
 
+__attribute__((target("avx512f,avx512vnni"))) float spin_avx512vnni() {
+  __m512i sums[chains];
+  for (int c = 0; c < chains; ++c) sums[c] = _mm512_set1_epi32(c);
+  const __m512i factor = _mm512_set1_epi8(1);
+  for (int i = 0; i < turns; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) {
+      asm volatile("vpdpbusd %1, %1, %0" : "+v"(sums[c]) : "v"(factor));
+    }
+  }
+  for (int c = 1; c < chains; ++c) sums[0] = _mm512_add_epi32(sums[0], sums[c]);
+  return _mm512_cvtss_f32(_mm512_cvtepi32_ps(sums[0]));
+}
+
 constexpr int tile_chains = 6;  // tiles 0 to 5 collect; 6 and 7 are the factors
 constexpr int tile_turns = 400'000;
 constexpr double tile_operations = 2.0 * 16 * 16 * 32;  // of one tdpbf16ps
@@ -154,6 +168,9 @@ void spin(MathUnit unit) {
     case MathUnit::avx512bf16:
       sink = spin_avx512bf16();
       break;
+    case MathUnit::avx512vnni:
+      sink = spin_avx512vnni();
+      break;
     case MathUnit::amx:
       spin_amx();
       break;
@@ -172,6 +189,8 @@ double operations(MathUnit unit) {
       return vectors * 16;
     case MathUnit::avx512bf16:
       return vectors * 32;
+    case MathUnit::avx512vnni:
+      return vectors * 64;
     case MathUnit::amx:
       return tile_operations * tile_chains * tile_turns;
   }
@@ -190,6 +209,8 @@ std::string_view name_of(MathUnit unit) {
       return "AVX-512 float32 fused multiply-add";
     case MathUnit::avx512bf16:
       return "AVX-512 bfloat16 dot product of pairs";
+    case MathUnit::avx512vnni:
+      return "AVX-512 8-bit integer dot product of quads";
     case MathUnit::amx:
       return "AMX bfloat16 tile product";
   }

@@ -25,6 +25,7 @@ enum class MathUnit {
   avx2,        ///< float32 fused multiply-add, 8 lanes
   avx512,      ///< float32 fused multiply-add, 16 lanes
   avx512bf16,  ///< bfloat16 dot products of pairs, 16 lanes
+  avx512vnni,  ///< 8-bit integer dot products of quads, 16 lanes
   amx,         ///< bfloat16 tile products
 };
 

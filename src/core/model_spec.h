@@ -11,6 +11,7 @@
 #include "core/dtype.h"
 #include "core/range.h"
 #include "core/shard.h"
+#include "core/weight_format.h"
 
 namespace trireme {
 
@@ -51,6 +52,7 @@ struct BlockSpec {
 struct ModelSpec {
   std::string architecture;  ///< "LlamaForCausalLM"
   DType dtype = DType::f32;  ///< of matrices and of the KV cache, as computed with
+  Quantization quantization = Quantization::none;  ///< of matrices
   std::int64_t hidden_size = 0;
   std::int64_t num_attention_heads = 0;
   std::int64_t num_key_value_heads = 0;
@@ -68,6 +70,10 @@ struct ModelSpec {
   std::int64_t num_layers() const;
   /// The largest tensor-parallel size that leaves no rank without work.
   std::int64_t max_tensor_parallel() const;
+  /// How a matrix of this model is kept.
+  WeightFormat format_of(const ParameterSpec& parameter) const {
+    return weight_format(dtype, quantization, parameter.shard.axis == ShardAxis::vocab);
+  }
   /// Fills in the virtual shards from the sizes above.
   void cut();
 };

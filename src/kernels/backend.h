@@ -20,6 +20,7 @@
 #include "core/dtype.h"
 #include "core/range.h"
 #include "core/thread_pool.h"
+#include "core/weight_format.h"
 
 namespace trireme {
 
@@ -32,6 +33,7 @@ struct MatrixShape {
   DType dtype = DType::f32;  ///< f32, bf16 or f16; i8 or i4: see kernels/quantize.h
   std::int64_t group = 0;    ///< of i8 and i4: k per scale, a multiple of 8
 
+  WeightFormat format() const { return {dtype, group}; }
   std::int64_t k() const {
     std::int64_t sum = 0;
     for (const std::int64_t width : k_shards) sum += width;

@@ -46,8 +46,6 @@ void pack_shard(DType dtype, const std::byte* source, std::size_t row_bytes, std
 
 constexpr std::size_t scale_bytes = panel_rows * 2;
 
-std::int64_t padded_group(std::int64_t width) { return round_up(width, quantized_k_step); }
-
 /// Where the integer at k of row `lane` is among the bytes of a group's integers.
 std::size_t byte_index(DType dtype, std::int64_t lane, std::int64_t k) {
   const std::int64_t quad = dtype == DType::i8 ? k / 4 : k / 8;
@@ -75,7 +73,8 @@ void pack_group(const MatrixShape& shape, const float* source, std::int64_t ld, 
   const std::byte zeros = bytes ? std::byte{0x80} : std::byte{0x88};
   std::byte* integers = target + scale_bytes;
   std::memset(target, 0, scale_bytes);
-  std::memset(integers, std::to_integer<int>(zeros), group_bytes(shape.dtype, width) - scale_bytes);
+  std::memset(integers, std::to_integer<int>(zeros),
+              packed_group_bytes(shape.dtype, width) - scale_bytes);
   std::uint8_t q[quant::widest_group];
   for (std::int64_t lane = 0; lane < rows; ++lane) {
     const std::uint16_t scale = quant::quantize_weights(source + lane * ld, width, shape.dtype, q);
@@ -95,7 +94,7 @@ void pack_quantized_panel(const MatrixShape& shape, const std::byte* source, std
     for (std::int64_t k = 0; k < width; k += shape.group) {
       const std::int64_t count = std::min(shape.group, width - k);
       pack_group(shape, from + k, ld, rows, count, target);
-      target += group_bytes(shape.dtype, count);
+      target += packed_group_bytes(shape.dtype, count);
     }
     from += width;
   }
@@ -109,26 +108,10 @@ float element(DType dtype, const std::byte* shard, std::int64_t index) {
 
 }  // namespace
 
-std::size_t group_bytes(DType dtype, std::int64_t width) {
-  const std::int64_t elements = padded_group(width) * panel_rows;
-  return scale_bytes + static_cast<std::size_t>(dtype == DType::i8 ? elements : elements / 2);
-}
-
-std::size_t shard_bytes(const MatrixShape& shape, std::int64_t width) {
-  const DType dtype = shape.dtype;
-  if (quant::is_quantized(dtype)) {
-    const std::int64_t rest = width % shape.group;
-    return static_cast<std::size_t>(width / shape.group) * group_bytes(dtype, shape.group) +
-           (rest == 0 ? 0 : group_bytes(dtype, rest));
-  }
-  TRIREME_ASSERT(dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16);
-  const std::int64_t depth = dtype == DType::bf16 ? round_up(width, bf16_k_step) : width;
-  return static_cast<std::size_t>(depth * panel_rows) * size_of(dtype);
-}
-
 std::size_t panel_bytes(const MatrixShape& shape) {
   std::size_t bytes = 0;
-  for (const std::int64_t width : shape.k_shards) bytes += shard_bytes(shape, width);
+  for (const std::int64_t width : shape.k_shards)
+    bytes += packed_shard_bytes(shape.format(), width);
   return bytes;
 }
 
@@ -147,7 +130,7 @@ void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* s
   const std::size_t element_bytes = size_of(shape.dtype);
   const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * element_bytes;
   for (const std::int64_t width : shape.k_shards) {
-    const std::size_t bytes = shard_bytes(shape, width);
+    const std::size_t bytes = packed_shard_bytes(shape.format(), width);
     std::memset(target, 0, bytes);
     pack_shard(shape.dtype, source, row_bytes, static_cast<std::size_t>(rows),
                static_cast<std::size_t>(width), target);
@@ -178,7 +161,7 @@ void unpack_groups(const MatrixShape& shape, const std::byte* shard, std::int64_
     const GroupView group{shard, shape.dtype, lane};
     const float scale = group.scale();
     for (std::int64_t i = 0; i < count; ++i) *out++ = scale * static_cast<float>(group.at(i));
-    shard += group_bytes(shape.dtype, count);
+    shard += packed_group_bytes(shape.dtype, count);
   }
 }
 
@@ -195,7 +178,7 @@ void unpack_row(const MatrixShape& shape, std::int64_t row, const std::byte* mat
       }
     }
     out += width;
-    shard += shard_bytes(shape, width);
+    shard += packed_shard_bytes(shape.format(), width);
   }
 }
 

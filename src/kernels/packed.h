@@ -23,22 +23,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/weight_format.h"
 #include "kernels/backend.h"
 
 namespace trireme::packed {
 
-inline constexpr std::int64_t panel_rows = 32;
+inline constexpr std::int64_t panel_rows = packed_panel_rows;
 /// Shards of bf16 are padded to a multiple of this many k: the depth of one AMX tile.
 inline constexpr std::int64_t bf16_k_step = 32;
-
-/// Groups of i8 and i4 are padded to a multiple of this many k: the depth of one AMX tile of bytes.
-inline constexpr std::int64_t quantized_k_step = 64;
-
-/// Bytes that one group of `width` k of i8 or i4 takes within a panel, its scales included.
-std::size_t group_bytes(DType dtype, std::int64_t width);
-
-/// Bytes that one shard of `width` takes within a panel.
-std::size_t shard_bytes(const MatrixShape& shape, std::int64_t width);
 
 /// Bytes of one panel: all its shards.
 std::size_t panel_bytes(const MatrixShape& shape);

@@ -8,7 +8,7 @@ namespace trireme {
 VocabParallelEmbedding::VocabParallelEmbedding(const LayerBuilder& builder, std::string_view weight)
     : vocab_(builder.shard.vocab),
       table_(builder.store.add_matrix({builder.part(weight)}, {builder.parameter(weight).cols},
-                                      builder.model.dtype)) {
+                                      builder.model.format_of(builder.parameter(weight)))) {
   sum_.shard_count = builder.shard.size;
   for (int rank = 0; rank < builder.shard.size; ++rank) sum_.held.push_back({rank, rank + 1});
 }

@@ -36,9 +36,9 @@ std::vector<std::int64_t> widths(const VirtualShards& shards, Range held) {
 ColumnParallelLinear::ColumnParallelLinear(const LayerBuilder& builder,
                                            std::initializer_list<std::string_view> weights,
                                            std::initializer_list<std::string_view> biases)
-    : weight_(builder.store.add_matrix(parts_of(builder, weights),
-                                       {builder.parameter(*weights.begin()).cols},
-                                       builder.model.dtype)),
+    : weight_(builder.store.add_matrix(
+          parts_of(builder, weights), {builder.parameter(*weights.begin()).cols},
+          builder.model.format_of(builder.parameter(*weights.begin())))),
       bias_(builder.vector(biases)) {}
 
 Tensor ColumnParallelLinear::operator()(Forward& forward, Tensor x) const {
@@ -66,7 +66,7 @@ RowParallelLinear::RowParallelLinear(const LayerBuilder& builder, const Paramete
                                        widths(shards_of(builder.model, weight.shard.axis),
                                               held_shards(builder.model, weight.shard.axis,
                                                           builder.shard.size, builder.shard.rank)),
-                                       builder.model.dtype)),
+                                       builder.model.format_of(weight))),
       bias_(bias.empty() ? nullptr : builder.vector(bias)) {
   sum_.shard_count = shards_of(builder.model, weight.shard.axis).count();
   for (int rank = 0; rank < builder.shard.size; ++rank) {

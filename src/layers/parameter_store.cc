@@ -29,12 +29,14 @@ std::size_t ParameterStore::reserve(std::size_t bytes) {
 }
 
 const PackedMatrix& ParameterStore::add_matrix(std::vector<ParameterPart> parts,
-                                               std::vector<std::int64_t> k_shards, DType dtype) {
+                                               std::vector<std::int64_t> k_shards,
+                                               WeightFormat format) {
   for (const PackedMatrix& matrix : matrices_) {
     if (same_parts(matrix.parts_, parts) && matrix.shape_.k_shards == k_shards) return matrix;
   }
   PackedMatrix& matrix = matrices_.emplace_back();
-  matrix.shape_.dtype = dtype;
+  matrix.shape_.dtype = format.dtype;
+  matrix.shape_.group = format.group;
   matrix.shape_.k_shards = std::move(k_shards);
   for (const ParameterPart& part : parts) {
     TRIREME_ASSERT(part.slice.cols.size() == matrix.shape_.k());

@@ -59,7 +59,7 @@ class ParameterStore {
   /// Declares a matrix; the same parts declared twice (tied embeddings) are kept once. `k_shards`
   /// cuts the parts' columns (see MatrixShape). The reference stays valid.
   const PackedMatrix& add_matrix(std::vector<ParameterPart> parts,
-                                 std::vector<std::int64_t> k_shards, DType dtype);
+                                 std::vector<std::int64_t> k_shards, WeightFormat format);
   const PackedVector& add_vector(std::vector<ParameterPart> parts);
 
   /// Size of the arena that holds everything declared so far.

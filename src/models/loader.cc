@@ -84,7 +84,7 @@ void convert_from_f32(const float* source, DType dtype, std::byte* target, std::
   }
 }
 
-/// Reads the stacked rows [rows.begin, rows.end) of a matrix, in its dtype.
+/// Reads the stacked rows [rows.begin, rows.end) of a matrix, as Backend::pack_panel wants them.
 void read_stacked(const TensorSource& source, const PackedMatrix& matrix, Range rows,
                   std::vector<std::byte>& out) {
   const std::int64_t k = matrix.shape().k();
@@ -100,8 +100,9 @@ void read_stacked(const TensorSource& source, const PackedMatrix& matrix, Range 
     }
     part_begin = part_end;
   }
-  out.resize(values.size() * size_of(matrix.shape().dtype));
-  convert_from_f32(values.data(), matrix.shape().dtype, out.data(), values.size());
+  const DType dtype = matrix.shape().group > 0 ? DType::f32 : matrix.shape().dtype;
+  out.resize(values.size() * size_of(dtype));
+  convert_from_f32(values.data(), dtype, out.data(), values.size());
 }
 
 /// Work of parallel_for must not throw: keeps the first error for the caller.

@@ -36,6 +36,8 @@ class Model {
   virtual ~Model() = default;
 
   const ModelSpec& spec() const { return spec_; }
+  /// Chooses how matrices are kept. Before build().
+  void quantize(Quantization quantization) { spec_.quantization = quantization; }
   /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
   /// once, before the first forward pass.
   virtual void prepare(std::int64_t max_positions) { (void)max_positions; }

@@ -1,5 +1,6 @@
 #include "plan/memory.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -7,17 +8,22 @@ namespace trireme {
 
 namespace {
 
-constexpr std::int64_t panel_rows = 32;
 constexpr std::int64_t page = 4096;
 
-std::int64_t padded_columns(const ParameterSpec& parameter, const ModelSpec& model,
-                            const ParameterSlice& slice) {
-  if (model.dtype == DType::f32) return slice.cols.size();
+/// Bytes of one panel: all virtual shards of the slice.
+std::int64_t panel_bytes(const ParameterSpec& parameter, const ModelSpec& model,
+                         const ParameterSlice& slice) {
+  const WeightFormat format = model.format_of(parameter);
   const ShardAxis axis = parameter.shard.axis;
   const bool cut = parameter.shard.dim == 1 && axis != ShardAxis::none;
-  if (!cut) return round_up(slice.cols.size(), 32);
+  if (!cut) return static_cast<std::int64_t>(packed_shard_bytes(format, slice.cols.size()));
   const VirtualShards& shards = axis == ShardAxis::heads ? model.head_shards : model.mlp_shards;
-  return ceil_div(slice.cols.size(), shards.width()) * round_up(shards.width(), 32);
+  std::int64_t bytes = 0;
+  for (std::int64_t k = 0; k < slice.cols.size(); k += shards.width()) {
+    const std::int64_t width = std::min(shards.width(), slice.cols.size() - k);
+    bytes += static_cast<std::int64_t>(packed_shard_bytes(format, width));
+  }
+  return bytes;
 }
 
 std::int64_t parameter_bytes(const ParameterSpec& parameter, const ModelSpec& model,
@@ -25,9 +31,7 @@ std::int64_t parameter_bytes(const ParameterSpec& parameter, const ModelSpec& mo
   const ParameterSlice slice = slice_of(parameter, model, shard);
   const bool table = parameter.shard.axis == ShardAxis::none && !parameter.is_vector();
   if (parameter.is_vector() || table) return round_up(slice.elements() * 4, page);
-  const auto element = static_cast<std::int64_t>(size_of(model.dtype));
-  return round_up(slice.rows.size(), panel_rows) * padded_columns(parameter, model, slice) *
-         element;
+  return ceil_div(slice.rows.size(), packed_panel_rows) * panel_bytes(parameter, model, slice);
 }
 
 std::int64_t layers_in(const ModelSpec& model, Range blocks) {

@@ -141,9 +141,13 @@ CacheRequest cache_request(const ModelSpec& model, const PlanRequest& request) {
 }
 
 std::int64_t bytes_read_per_token(const ModelSpec& model) {
-  std::int64_t elements = 0;
-  for (const BlockSpec& block : model.blocks) elements += block_cost(block);
-  return elements * static_cast<std::int64_t>(size_of(model.dtype));
+  double bytes = 0;
+  for (const BlockSpec& block : model.blocks) {
+    const bool table = block.kind == BlockKind::head;
+    bytes += static_cast<double>(block_cost(block)) *
+             bytes_per_weight(weight_format(model.dtype, model.quantization, table));
+  }
+  return static_cast<std::int64_t>(bytes);
 }
 
 }  // namespace trireme

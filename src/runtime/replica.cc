@@ -32,6 +32,14 @@ DType resolve_dtype(const Options& options, const HfConfig& config, const Tensor
   return DType::f32;
 }
 
+Quantization read_quantization(const Options& options) {
+  const std::optional<Quantization> found = quantization_from_name(options.quantization);
+  if (!found) {
+    fail(ErrorKind::usage, "--quantization {}: expected none, int8 or int4", options.quantization);
+  }
+  return *found;
+}
+
 int threads_for(const Options& options, int local_ranks) {
   if (options.threads > 0) return options.threads;
   const HostCores host = host_cores();
@@ -64,6 +72,7 @@ ModelFiles open_shape(const Options& options) {
   const std::string name = options.model.substr(shape_prefix.size());
   HfConfig config = HfConfig::parse(shape_config(name), options.model);
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, nullptr));
+  model->quantize(read_quantization(options));
   auto source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   return {{}, std::move(config), std::move(source), std::move(model)};
 }
@@ -81,6 +90,7 @@ ModelFiles open_model(const Options& options) {
   }
   std::unique_ptr<TensorSource> source = dummy ? nullptr : open_checkpoint(directory);
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, source.get()));
+  model->quantize(read_quantization(options));
   if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   check_checkpoint(model->spec(), *source);
   return {directory, std::move(config), std::move(source), std::move(model)};

@@ -117,7 +117,7 @@ float quantized_dot(const MatrixShape& shape, const std::int8_t* x,
     std::int32_t sum = 0;
     for (std::int64_t i = 0; i < count; ++i) sum += int{x[k + i]} * group.at(i);
     y = std::fma(static_cast<float>(sum), groups++->scale * group.scale(), y);
-    w += packed::group_bytes(shape.dtype, count);
+    w += packed_group_bytes(shape.dtype, count);
   }
   return y;
 }
@@ -127,7 +127,7 @@ void quantized_linear(ThreadPool& threads, const LinearArgs& args) {
   const std::vector<std::int64_t> begins = begins_of(shape.k_shards);
   std::vector<std::int64_t> bytes;
   for (const std::int64_t width : shape.k_shards) {
-    bytes.push_back(static_cast<std::int64_t>(packed::shard_bytes(shape, width)));
+    bytes.push_back(static_cast<std::int64_t>(packed_shard_bytes(shape.format(), width)));
   }
   const std::vector<std::int64_t> byte_begins = begins_of(bytes);
   const QuantizedInput x(args);
