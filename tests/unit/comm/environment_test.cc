@@ -34,7 +34,10 @@ RankEnvironment with(const std::map<std::string, std::string>& variables) {
                                  "SLURM_NTASKS",
                                  "SLURM_PROCID",
                                  "SLURM_LOCALID",
-                                 "SLURM_STEP_NUM_TASKS"}) {
+                                 "SLURM_NODEID",
+                                 "SLURM_STEP_NUM_TASKS",
+                                 "SLURM_STEP_TASKS_PER_NODE",
+                                 "SLURM_TASKS_PER_NODE"}) {
     unsetenv(name);
   }
   for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
@@ -77,6 +80,50 @@ TEST(RankEnvironment, ReadsMpirunAndSlurm) {
   EXPECT_EQ(slurm.transport, RankTransport::mpi);
   EXPECT_EQ(slurm.local_rank, 3);
   EXPECT_EQ(with({{"SLURM_NTASKS", "1"}, {"SLURM_PROCID", "0"}}).transport, RankTransport::single);
+}
+
+/// As srun of seven tasks on four nodes sets them (srun(1), OUTPUT ENVIRONMENT VARIABLES).
+RankEnvironment slurm_step(const char* procid, const char* nodeid, const char* localid,
+                           std::map<std::string, std::string> more = {}) {
+  more.insert({{"SLURM_NTASKS", "7"},
+               {"SLURM_STEP_NUM_TASKS", "7"},
+               {"SLURM_PROCID", procid},
+               {"SLURM_NODEID", nodeid},
+               {"SLURM_LOCALID", localid},
+               {"SLURM_TASKS_PER_NODE", "2(x3),1"},
+               {"SLURM_STEP_TASKS_PER_NODE", "2(x3),1"}});
+  return with(more);
+}
+
+TEST(RankEnvironment, CountsSlurmsTasksOnThisNode) {
+  EXPECT_EQ(slurm_step("0", "0", "0").local_size, 2);
+  EXPECT_EQ(slurm_step("5", "2", "1").local_size, 2);
+  EXPECT_EQ(slurm_step("5", "2", "1").local_rank, 1);
+  EXPECT_EQ(slurm_step("6", "3", "0").local_size, 1);
+  EXPECT_EQ(slurm_step("6", "4", "0").local_size, 1) << "a node that the list lacks";
+  const std::map<std::string, std::string> job{{"SLURM_NTASKS", "4"},
+                                               {"SLURM_PROCID", "3"},
+                                               {"SLURM_LOCALID", "3"},
+                                               {"SLURM_TASKS_PER_NODE", "4"}};
+  EXPECT_EQ(with(job).local_size, 4);
+}
+
+TEST(RankEnvironment, TheStepsTasksCountMoreThanTheJobs) {
+  EXPECT_EQ(slurm_step("1", "0", "1", {{"SLURM_TASKS_PER_NODE", "16(x4)"}}).local_size, 2);
+  EXPECT_EQ(slurm_step("6", "1", "2", {{"SLURM_STEP_TASKS_PER_NODE", "4,3"}}).local_size, 3);
+  EXPECT_EQ(slurm_step("6", "3", "0", {{"PMI_SIZE", "7"}, {"PMI_RANK", "6"}}).local_size, 1);
+  const std::map<std::string, std::string> mpirun{{"OMPI_COMM_WORLD_SIZE", "7"},
+                                                  {"OMPI_COMM_WORLD_RANK", "1"},
+                                                  {"OMPI_COMM_WORLD_LOCAL_SIZE", "5"}};
+  EXPECT_EQ(slurm_step("0", "0", "0", mpirun).local_size, 5);
+}
+
+TEST(RankEnvironment, RefusesWhatIsNoListOfTasks) {
+  for (const char* list : {"x", "2(x", "2(x3", "2(3)", "2(x3)1", "2,", ",2", "-1", "2(x-3)",
+                           "99999999999999", "2 ,1"}) {
+    EXPECT_THROW(slurm_step("0", "0", "0", {{"SLURM_STEP_TASKS_PER_NODE", list}}), Error) << list;
+  }
+  with({});
 }
 
 TEST(RankEnvironment, RefusesWhatIsNoNumber) {
