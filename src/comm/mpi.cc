@@ -17,9 +17,16 @@ namespace trireme {
 
 namespace {
 
-// MPI counts in int. A longer message goes in parts, of which all but the last say that more
-// follow.
-constexpr std::size_t most_bytes = std::size_t{1} << 30;
+/// MPI counts in int. A longer message goes in parts, of which all but the last say that more
+/// follow. TRIREME_TEST_MPI_MOST_BYTES makes them short, so that a test needs no large message.
+std::size_t most_bytes() {
+  static const std::size_t bytes = [] {
+    const char* const text = std::getenv("TRIREME_TEST_MPI_MOST_BYTES");
+    const std::size_t asked = text != nullptr ? std::strtoull(text, nullptr, 10) : 0;
+    return asked > 0 ? asked : std::size_t{1} << 30;
+  }();
+  return bytes;
+}
 enum Tag : int { last_part = 0, more_follow = 1 };
 
 void check(int result, const char* what) {
@@ -110,7 +117,7 @@ void MpiCommunicator::reap() {
 void MpiCommunicator::send(int to, std::span<const std::byte> message) {
   reap();
   do {
-    const auto part = message.first(std::min(message.size(), most_bytes));
+    const auto part = message.first(std::min(message.size(), most_bytes()));
     message = message.subspan(part.size());
     Sending& sending = sending_.emplace_back();
     sending.bytes.assign(part.begin(), part.end());
@@ -249,30 +256,42 @@ void MpiCommunicator::reduce_chunk(const TreeSumPlan& plan, std::span<const floa
 }
 
 std::vector<Message> MpiCommunicator::gather(int root, std::span<const std::byte> bytes) {
-  TRIREME_ASSERT(bytes.size() <= most_bytes);
-  const int size = static_cast<int>(bytes.size());
-  std::vector<int> sizes(static_cast<std::size_t>(size_)), begins(sizes.size());
+  const std::uint64_t size = bytes.size();
+  std::vector<std::uint64_t> left(static_cast<std::size_t>(size_));
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Igather(&size, 1, MPI_INT, sizes.data(), 1, MPI_INT, root, comm_, &request),
+  check(MPI_Iallgather(&size, 1, MPI_UINT64_T, left.data(), 1, MPI_UINT64_T, comm_, &request),
         "gathering from MPI ranks");
   wait(request);
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    TRIREME_ASSERT(total <= static_cast<std::int64_t>(most_bytes));
-    begins[i] = static_cast<int>(total);
-    total += sizes[i];
-  }
-  Message all(static_cast<std::size_t>(total));
-  check(MPI_Igatherv(bytes.data(), size, MPI_BYTE, all.data(), sizes.data(), begins.data(),
-                     MPI_BYTE, root, comm_, &request),
-        "gathering from MPI ranks");
-  wait(request);
-  std::vector<Message> messages;
-  for (std::size_t i = 0; rank_ == root && i < sizes.size(); ++i) {
-    const auto begin = all.begin() + begins[i];
-    messages.emplace_back(begin, begin + sizes[i]);
+  std::vector<Message> messages(rank_ == root ? left.size() : 0);
+  for (std::size_t i = 0; i < messages.size(); ++i) messages[i].reserve(left[i]);
+  const std::uint64_t most = std::max<std::uint64_t>(1, most_bytes() / left.size());
+  while (*std::max_element(left.begin(), left.end()) > 0) {
+    std::vector<int> sizes;
+    for (std::uint64_t& rest : left) {
+      sizes.push_back(static_cast<int>(std::min(rest, most)));
+      rest -= static_cast<std::uint64_t>(sizes.back());
+    }
+    const auto part = bytes.first(static_cast<std::size_t>(sizes[static_cast<std::size_t>(rank_)]));
+    gather_part(root, part, sizes, messages);
+    bytes = bytes.subspan(part.size());
   }
   return messages;
+}
+
+void MpiCommunicator::gather_part(int root, std::span<const std::byte> part,
+                                  const std::vector<int>& sizes, std::vector<Message>& messages) {
+  std::vector<int> begins(sizes.size());
+  std::exclusive_scan(sizes.begin(), sizes.end(), begins.begin(), 0);
+  Message all(rank_ == root ? static_cast<std::size_t>(begins.back() + sizes.back()) : 0);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Igatherv(part.data(), static_cast<int>(part.size()), MPI_BYTE, all.data(), sizes.data(),
+                     begins.data(), MPI_BYTE, root, comm_, &request),
+        "gathering from MPI ranks");
+  wait(request);
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto begin = all.begin() + begins[i];
+    messages[i].insert(messages[i].end(), begin, begin + sizes[i]);
+  }
 }
 
 void MpiCommunicator::broadcast(int root, Message& bytes) {
@@ -281,8 +300,9 @@ void MpiCommunicator::broadcast(int root, Message& bytes) {
   check(MPI_Ibcast(&size, 1, MPI_UINT64_T, root, comm_, &request), "broadcasting to MPI ranks");
   wait(request);
   bytes.resize(size);
-  for (std::size_t begin = 0; begin < size; begin += most_bytes) {
-    const int part = static_cast<int>(std::min(most_bytes, size - begin));
+  for (std::size_t begin = 0; begin < size; begin += most_bytes()) {
+    const int part = static_cast<int>(std::min<std::size_t>(most_bytes(), size - begin));
+/// In rounds, since MPI counts all that arrives in one int.
     check(MPI_Ibcast(bytes.data() + begin, part, MPI_BYTE, root, comm_, &request),
           "broadcasting to MPI ranks");
     wait(request);

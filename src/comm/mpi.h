@@ -75,3 +75,5 @@ class MpiCommunicator final : public Communicator {
 };
 
 }  // namespace trireme
+  void gather_part(int root, std::span<const std::byte> part, const std::vector<int>& sizes,
+                   std::vector<Message>& messages);
