@@ -8,6 +8,7 @@
 #include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "comm/patience.h"
 #include "core/error.h"
@@ -40,11 +41,14 @@ void check(int result, const char* what) {
 /// Waits without keeping a core from those who have work: Open MPI itself would spin for ever.
 class Wait {
  public:
+  explicit Wait(MpiSession& session) : session_(session) {}
   void pause() {
+    session_.tick();
     if (!patience_.pause()) std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
 
  private:
+  MpiSession& session_;
   Patience patience_;
 };
 
@@ -58,21 +62,48 @@ struct Parts {
   std::vector<int> counts, begins;
 };
 
+int ranks_of_world() {
+  int ranks = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  return ranks;
+}
+
+/// At the exit of a rank that has failed: MPI_Finalize would wait for the others, who wait for it.
+void end_all_ranks(int exit_code, void*) {
+  constexpr int peer_lost = 5;
+  MPI_Abort(MPI_COMM_WORLD, exit_code != 0 ? exit_code : peer_lost);
+}
+
 }  // namespace
 
 MpiSession::MpiSession() {
   int initialised = 0;
+  int threads = MPI_THREAD_SINGLE;
   MPI_Initialized(&initialised);
-  if (initialised != 0) return;
-  int provided = 0;
-  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
-  owned_ = true;
+  if (initialised != 0) {
+    MPI_Query_thread(&threads);
+  } else {
+    check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &threads), "MPI_Init_thread");
+    owned_ = true;
+  }
+  if (threads == MPI_THREAD_MULTIPLE && ranks_of_world() > 1) {
+    watch_ = std::make_unique<MpiWatch>();
+  }
 }
 
 MpiSession::~MpiSession() {
+  if (failed_) return;
+  if (watch_) watch_->leave();
+  watch_.reset();
   int finalised = 0;
   MPI_Finalized(&finalised);
   if (owned_ && finalised == 0) MPI_Finalize();
+}
+
+void MpiSession::give_up() noexcept {
+  if (std::exchange(failed_, true)) return;
+  watch_.reset();
+  on_exit(end_all_ranks, nullptr);
 }
 
 MpiCommunicator::MpiCommunicator(std::shared_ptr<MpiSession> session, MPI_Comm comm)
@@ -83,10 +114,13 @@ MpiCommunicator::MpiCommunicator(std::shared_ptr<MpiSession> session, MPI_Comm c
 }
 
 MpiCommunicator::~MpiCommunicator() {
-  if (std::uncaught_exceptions() > exceptions_) abort("this rank stopped on an error");
+  if (std::uncaught_exceptions() > exceptions_) {
+    session_->give_up();
+    return;
+  }
   // A message that nobody ever asks for must not keep this rank for ever.
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  Wait between;
+  Wait between(*session_);
   for (reap(); !sending_.empty(); reap()) {
     if (std::chrono::steady_clock::now() > end) abort("sent messages were never received");
     between.pause();
@@ -95,7 +129,7 @@ MpiCommunicator::~MpiCommunicator() {
 }
 
 void MpiCommunicator::wait(MPI_Request request) {
-  Wait between;
+  Wait between(*session_);
   for (int done = 0;;) {
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "waiting for another MPI rank");
     if (done != 0) return;
@@ -128,7 +162,7 @@ void MpiCommunicator::send(int to, std::span<const std::byte> message) {
 }
 
 MPI_Message MpiCommunicator::await(int from, MPI_Status& status) {
-  Wait between;
+  Wait between(*session_);
   for (;;) {
     int there = 0;
     MPI_Message arriving = MPI_MESSAGE_NULL;
@@ -165,6 +199,7 @@ Message MpiCommunicator::receive_rest(int from, Message message, bool more) {
 Message MpiCommunicator::receive(int from) { return receive_rest(from, {}, true); }
 
 std::optional<Message> MpiCommunicator::try_receive(int from) {
+  heartbeat();
   reap();
   int there = 0;
   MPI_Status status;
@@ -255,6 +290,7 @@ void MpiCommunicator::reduce_chunk(const TreeSumPlan& plan, std::span<const floa
   wait(request);
 }
 
+/// In rounds, since MPI counts all that arrives in one int.
 std::vector<Message> MpiCommunicator::gather(int root, std::span<const std::byte> bytes) {
   const std::uint64_t size = bytes.size();
   std::vector<std::uint64_t> left(static_cast<std::size_t>(size_));
@@ -302,7 +338,6 @@ void MpiCommunicator::broadcast(int root, Message& bytes) {
   bytes.resize(size);
   for (std::size_t begin = 0; begin < size; begin += most_bytes()) {
     const int part = static_cast<int>(std::min<std::size_t>(most_bytes(), size - begin));
-/// In rounds, since MPI counts all that arrives in one int.
     check(MPI_Ibcast(bytes.data() + begin, part, MPI_BYTE, root, comm_, &request),
           "broadcasting to MPI ranks");
     wait(request);

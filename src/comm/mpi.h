@@ -9,20 +9,33 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/mpi_watch.h"
 #include "comm/tree_sum.h"
 
 namespace trireme {
 
-/// MPI itself, from MPI_Init to MPI_Finalize; the communicators share it.
+/// MPI itself, from MPI_Init to MPI_Finalize, and the watch over its ranks; the communicators share
+/// it.
 class MpiSession {
  public:
+  /// Collective over MPI_COMM_WORLD.
   MpiSession();
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
 
+  /// This rank's main thread progresses.
+  void tick() noexcept {
+    if (watch_) watch_->tick();
+  }
+  /// This rank has failed: the others are ended when it exits, after it has said why, with its exit
+  /// code. Until then it shows no sign of life.
+  void give_up() noexcept;
+
  private:
   bool owned_ = false;
+  bool failed_ = false;
+  std::unique_ptr<MpiWatch> watch_;  // none where MPI is not for several threads
 };
 
 class MpiCommunicator final : public Communicator {
@@ -47,6 +60,7 @@ class MpiCommunicator final : public Communicator {
   void broadcast(int root, Message& bytes) override;
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks) override;
 
+  void heartbeat() override { session_->tick(); }
   void abort(std::string_view reason) noexcept override;
 
  private:
@@ -61,6 +75,8 @@ class MpiCommunicator final : public Communicator {
   MPI_Message await(int from, MPI_Status& status);
   Message take(MPI_Message arriving, const MPI_Status& status);
   Message receive_rest(int from, Message message, bool more);
+  void gather_part(int root, std::span<const std::byte> part, const std::vector<int>& sizes,
+                   std::vector<Message>& messages);
   void reduce_chunk(const TreeSumPlan& plan, std::span<const float* const> partials,
                     std::int64_t count, float* out);
 
@@ -75,5 +91,3 @@ class MpiCommunicator final : public Communicator {
 };
 
 }  // namespace trireme
-  void gather_part(int root, std::span<const std::byte> part, const std::vector<int>& sizes,
-                   std::vector<Message>& messages);

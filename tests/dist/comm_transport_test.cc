@@ -94,6 +94,41 @@ TEST_P(MpiRanks, PassTheCollectiveSuite) {
   }
 }
 
+/// MPI counts bytes in int: what is longer goes in parts. Here everything is.
+TEST_P(MpiRanks, PassTheCollectiveSuiteInParts) {
+  const auto [output, status] =
+      shell("TRIREME_TEST_MPI_MOST_BYTES=100000 timeout 100 " + mpirun(GetParam()) + "suite");
+  EXPECT_EQ(status, 0) << output;
+  char hash[32];
+  std::snprintf(hash, sizeof(hash), "hash=%016llx", std::stoull(hash_of_one_rank()));
+  EXPECT_NE(output.find(hash), std::string::npos) << output;
+}
+
+/// A long computation says nothing for longer than a hung rank may, but uses the processor.
+TEST(MpiRank, IsNotHungWhileItComputes) {
+  if (shell("command -v mpirun").second != 0) GTEST_SKIP() << "there is no mpirun here";
+  const auto [output, status] = shell("timeout 100 " + mpirun(2) + "compute 13000");
+  EXPECT_EQ(status, 0) << output;
+}
+
+/// A rank that neither computes nor waits for another one, but rank 0 may wait for a person.
+TEST(MpiRank, IsHungWhenItSleeps) {
+  if (shell("command -v mpirun").second != 0) GTEST_SKIP() << "there is no mpirun here";
+  const auto [output, status] = shell("timeout 100 " + mpirun(2) + "doze 1");
+  EXPECT_EQ(WEXITSTATUS(status), 5) << output;
+  EXPECT_NE(output.find("rank 1 on "), std::string::npos) << output;
+  EXPECT_NE(output.find("hangs: no sign of life"), std::string::npos) << output;
+  const auto [output0, status0] = shell("timeout 100 " + mpirun(2) + "doze 0");
+  EXPECT_EQ(status0, 0) << output0;
+}
+
+/// Who fails by an exception says why before it takes the others along, with its own exit code.
+TEST_P(MpiRanks, SayWhyAndHowOneFailed) {
+  const auto [output, status] = shell("timeout 100 " + mpirun(GetParam()) + "throw");
+  EXPECT_EQ(WEXITSTATUS(status), 4) << output;
+  EXPECT_NE(output.find("comm_worker: no memory left"), std::string::npos) << output;
+}
+
 TEST_P(MpiRanks, EndTogetherWhenOneFails) {
   const auto [output, status] = shell("timeout 100 " + mpirun(GetParam()) + "fail");
   EXPECT_NE(status, 0);

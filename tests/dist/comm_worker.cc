@@ -68,6 +68,12 @@ void compute(Communicator& world, int milliseconds) {
   world.barrier();
 }
 
+/// Rank `sleeper` does nothing at all for a while; the others wait for it.
+void doze(Communicator& world, int sleeper) {
+  if (world.rank() == sleeper) std::this_thread::sleep_for(std::chrono::seconds(14));
+  world.barrier();
+}
+
 void echo(Communicator& world) {
   auto control = ControlChannel::from_environment();
   if (!control) {
@@ -116,10 +122,15 @@ int run(int count, char** words) {
     return 0;
   }
   const auto world = connect();
+  if (mode == "throw") {
+    if (world->rank() == world->size() - 1) fail(ErrorKind::resource, "no memory left");
+    reduce_for_ever(*world);
+  }
   try {
     if (mode == "suite") suite(*world);
     if (mode == "reduce") reduce_for_ever(*world);
     if (mode == "compute") compute(*world, std::atoi(argument.c_str()));
+    if (mode == "doze") doze(*world, std::atoi(argument.c_str()));
     if (mode == "echo") echo(*world);
     if (mode == "once") fill_once(*world, argument);
     if (mode == "fail") {  // the last rank stops with an error in the middle of it all
@@ -141,6 +152,9 @@ int run(int count, char** words) {
 int main(int count, char** words) {
   try {
     return trireme::run(count, words);
+  } catch (const trireme::Error& error) {
+    std::fprintf(stderr, "comm_worker: %s\n", error.what());
+    return trireme::exit_code(error.kind());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "comm_worker: %s\n", error.what());
     return 1;

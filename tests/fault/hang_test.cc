@@ -11,19 +11,24 @@
 namespace trireme::testing {
 namespace {
 
-TEST(Hang, AStoppedRankIsNoticedAndReplaced) {
-  Job job(150);
-  const std::uintmax_t some = job.expected().size() / 4;
-  const auto running = job.start({"-tp", "2"});
-  ASSERT_TRUE(job.await_growth(*running, some));
-  for (const Running::Rank& rank : running->ranks()) {
-    if (rank.rank == 1) send_signal(rank.pid, SIGSTOP);
+/// Stops a rank of a job at work; how the job ends, and after how many seconds.
+std::pair<Outcome, double> stop_rank(const Job& job, Running& running, int number) {
+  EXPECT_TRUE(job.await_growth(running, 1000));
+  for (const Running::Rank& rank : running.ranks()) {
+    if (rank.rank == number) send_signal(rank.pid, SIGSTOP);
   }
   const auto begin = std::chrono::steady_clock::now();
-  const Outcome outcome = running->wait();
+  const Outcome outcome = running.wait();
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  return {outcome, taken.count()};
+}
+
+TEST(Hang, AStoppedRankIsNoticedAndReplaced) {
+  Job job(150);
+  const auto running = job.start({"-tp", "2"});
+  const auto [outcome, seconds] = stop_rank(job, *running, 1);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_LT(taken.count(), 20) << "ten to notice it, the rest to do the rows";
+  EXPECT_LT(seconds, 20) << "ten to notice it, the rest to do the rows";
   EXPECT_NE(outcome.err.find("rank 1 (tp 1, pp 0) hangs"), std::string::npos) << outcome.err;
   EXPECT_TRUE(job.written() == job.expected());
   EXPECT_TRUE(running->nothing_left());
@@ -55,6 +60,30 @@ TEST(Hang, APauseOfTheInputIsNone) {
   EXPECT_EQ(outcome.err.find("hangs"), std::string::npos) << outcome.err;
   EXPECT_TRUE(job.written() == job.expected());
 }
+
+class MpiHang : public ::testing::TestWithParam<int> {};
+
+/// Over MPI the job ends, and the same command resumes it.
+TEST_P(MpiHang, AStoppedRankIsNamedAndEndsTheJob) {
+  if (run("sh", {"-c", "command -v mpirun"}).exit_code != 0) {
+    GTEST_SKIP() << "SKIP: mpirun is not installed";
+  }
+  Job job(250);
+  const Words mpirun{"mpirun", "--oversubscribe", "-n", "3"};
+  const auto running = job.start({"-tp", "3"}, mpirun);
+  const auto [outcome, seconds] = stop_rank(job, *running, GetParam());
+  EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
+  EXPECT_LT(seconds, 20) << "ten to notice it, the rest to end";
+  const std::string name = "rank " + std::to_string(GetParam()) + " on ";
+  EXPECT_NE(outcome.err.find(name), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("hangs: no sign of life"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(running->nothing_left());
+  const Outcome resumed = job.start({"-tp", "3"}, mpirun)->wait();
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_TRUE(job.written() == job.expected());
+}
+
+INSTANTIATE_TEST_SUITE_P(EachRank, MpiHang, ::testing::Values(0, 1, 2));
 
 }  // namespace
 }  // namespace trireme::testing
