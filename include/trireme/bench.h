@@ -8,6 +8,7 @@
 
 #include "trireme/error.h"
 #include "trireme/options.h"
+#include "trireme/ranks.h"
 
 namespace trireme {
 
@@ -100,7 +101,7 @@ struct BenchReport {
 
 /// Loads the model and measures. Collective over the ranks of the plan; rank 0 gets the report, the
 /// others an empty one. Throws what Engine throws, and Error(resource) when not all sequences fit
-/// in the cache at once.
-BenchReport run_bench(const BenchOptions& options);
+/// in the cache at once. `check`: see Ranks.
+BenchReport run_bench(const BenchOptions& options, const Ranks::Check& check = {});
 
 }  // namespace trireme

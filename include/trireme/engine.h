@@ -17,6 +17,7 @@
 
 #include "trireme/error.h"
 #include "trireme/options.h"
+#include "trireme/ranks.h"
 #include "trireme/request.h"
 #include "trireme/result.h"
 
@@ -57,6 +58,8 @@ class Engine {
   Engine& operator=(Engine&&) noexcept;
 
   // For programs that every rank runs alike.
+  /// The same, of ranks that have agreed already.
+  explicit Engine(Ranks ranks, std::int64_t now = 0);
 
   /// Answers all requests, in their order. Collective: every rank passes the same requests; rank 0
   /// gets the results, the others an empty list. Row i counts as row i for the random numbers.

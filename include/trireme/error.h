@@ -25,6 +25,12 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
+/// An Error that every rank of the run throws alike: it is enough that one of them says so.
+class CommonError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// 0 done; 1 failed; 2 wrong usage; 3 done, some rows failed; 4 not enough resources; 5 stopped,
 /// resumable.
 inline int exit_code(ErrorKind kind) {

@@ -1,9 +1,14 @@
-// Whether this process was started as one of several ranks: by `trireme launch`, mpirun or Slurm.
+// The ranks of a run: whether this process is one of several (started by `trireme launch`, mpirun
+// or Slurm), and their agreement on what they are about to do.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "trireme/error.h"
+#include "trireme/options.h"
 
 namespace trireme {
 
@@ -16,5 +21,39 @@ struct RankPlace {
 
 /// By the environment, without connecting. Throws Error(usage) when it contradicts itself.
 RankPlace rank_place();
+
+/// The hosts of a run, as far as the ranks know them.
+struct Hosts {
+  int ranks_per_host = 0;   ///< most ranks on one host; 0: all of the run
+  std::int64_t memory = 0;  ///< bytes available on the host that has least; 0: as on this one
+};
+
+class Communicator;
+
+/// The ranks that this process was started with, connected and of one mind: same version, flags and
+/// model, and one instruction set, without which their bytes would differ. Where the choice of an
+/// instruction set is free, it is the best that all of them have.
+class Ranks {
+ public:
+  /// Called on the first rank before anything is loaded, to check what only it looks at (files,
+  /// memory). What it throws as an Error ends all ranks.
+  using Check = std::function<void(const Options& agreed, const Hosts& hosts)>;
+
+  /// Collective. Throws CommonError on every rank when the ranks are not as many as the plan has,
+  /// differ, or one of them cannot go on; it names ranks, hosts and values.
+  explicit Ranks(const Options& options, const Check& check_on_first = {});
+  ~Ranks();
+  Ranks(Ranks&&) noexcept;
+  Ranks& operator=(Ranks&&) noexcept;
+
+  /// The options with the instruction set that was agreed on.
+  const Options& options() const { return options_; }
+  /// For those who put the ranks to work; once.
+  std::unique_ptr<Communicator> take_world();
+
+ private:
+  Options options_;
+  std::unique_ptr<Communicator> world_;
+};
 
 }  // namespace trireme

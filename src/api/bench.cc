@@ -12,7 +12,6 @@
 
 #include "api/bench_phases.h"
 #include "comm/environment.h"
-#include "comm/registry.h"
 #include "core/bytes.h"
 #include "core/error.h"
 #include "core/machine_peaks.h"
@@ -77,7 +76,7 @@ MathUnit unit_of(std::string_view isa, const ModelSpec& model) {
 /// The benchmark on one rank. Its functions are collective.
 class BenchRun {
  public:
-  explicit BenchRun(const BenchOptions& options);
+  BenchRun(const BenchOptions& options, const Ranks::Check& check);
 
   BenchReport report();
 
@@ -106,18 +105,14 @@ class BenchRun {
   std::vector<float> fingerprint_;       ///< drivers only: log-probabilities of the warm-up
 };
 
-BenchRun::BenchRun(const BenchOptions& options)
-    : options_(options),
-      sizes_(sizes_of(options.engine)),
-      environment_(rank_environment()),
-      world_(connect()) {
-  options_.engine = bench_engine_options(options);
-  if (environment_.replicas > 1 || sizes_.world() != world_->size()) {
-    fail(ErrorKind::usage,
-         "-dp {} -tp {} -pp {} makes {} ranks, but {} are running together; start as many as the "
-         "plan has, or change the plan",
-         sizes_.dp, sizes_.tp, sizes_.pp, sizes_.world(), world_->size());
+BenchRun::BenchRun(const BenchOptions& options, const Ranks::Check& check)
+    : options_(options), sizes_(sizes_of(options.engine)), environment_(rank_environment()) {
+  Ranks ranks(bench_engine_options(options), check);
+  if (environment_.replicas > 1) {
+    fail(ErrorKind::usage, "the replicas of a benchmark are ranks of one group");
   }
+  options_.engine = ranks.options();
+  world_ = ranks.take_world();
   ranks_per_host_ = std::clamp(environment_.local_size, 1, world_->size());
   for (std::int64_t i = point_of(rank(), sizes_).dp; i < options.sequences; i += sizes_.dp) {
     sequences_.push_back(i);
@@ -313,6 +308,8 @@ const BenchPhase& BenchReport::median(const std::vector<BenchPhase>& phases) con
   return *sorted[(sorted.size() - 1) / 2];
 }
 
-BenchReport run_bench(const BenchOptions& options) { return BenchRun(options).report(); }
+BenchReport run_bench(const BenchOptions& options, const Ranks::Check& check) {
+  return BenchRun(options, check).report();
+}
 
 }  // namespace trireme

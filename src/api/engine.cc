@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "comm/environment.h"
-#include "comm/registry.h"
 #include "core/bytes.h"
 #include "core/error.h"
 #include "kernels/registry.h"
@@ -26,14 +25,6 @@ ParallelSizes sizes_of(const Options& options) {
 std::int64_t present() {
   using namespace std::chrono;
   return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
-}
-
-void check_world(const ParallelSizes& sizes, int ranks) {
-  if (sizes.world() == ranks) return;
-  fail(ErrorKind::usage,
-       "-dp {} -tp {} -pp {} makes {} ranks, but {} are running; start as many as the plan has, or "
-       "change the plan",
-       sizes.dp, sizes.tp, sizes.pp, sizes.world(), ranks);
 }
 
 Message encode(const Result& r) {
@@ -89,7 +80,7 @@ void decode(const Message& bytes, Score& s) {
 }  // namespace
 
 struct Engine::Impl {
-  Impl(const Options& options, std::int64_t now);
+  Impl(Ranks agreed, std::int64_t now);
   void share_start();
 
   /// Answers rows [0, count), of which replica r takes each r-th; the results meet on rank 0.
@@ -120,22 +111,22 @@ struct Engine::Impl {
   std::optional<Scorer> scorer;
 };
 
-Engine::Impl::Impl(const Options& options, std::int64_t now)
-    : sizes(sizes_of(options)), world(connect()), start(now != 0 ? now : present()) {
+Engine::Impl::Impl(Ranks agreed, std::int64_t now)
+    : sizes(sizes_of(agreed.options())),
+      world(agreed.take_world()),
+      start(now != 0 ? now : present()) {
   const RankEnvironment environment = rank_environment();
   std::unique_ptr<Communicator> ranks;
   if (environment.replicas > 1) {  // the launcher started each replica as a group of its own
-    check_world(sizes, environment.replicas * world->size());
     whole_run = false;
     replica_index = environment.replica;
     ranks = std::move(world);
   } else {
-    check_world(sizes, world->size());
     replica_index = point_of(world->rank(), sizes).dp;
     share_start();
     ranks = world->group(replica_group(replica_index, sizes));
   }
-  replica = std::make_unique<Replica>(options, std::move(ranks), environment.local_size,
+  replica = std::make_unique<Replica>(agreed.options(), std::move(ranks), environment.local_size,
                                       environment.weights_fd);
   prompts.emplace(replica->files().directory, replica->spec().vocab_size, start);
   if (replica->is_driver()) sequences.emplace(*replica);
@@ -211,8 +202,9 @@ std::vector<Answer> Engine::Impl::answer_all(const char* call, std::size_t count
   return answers;
 }
 
-Engine::Engine(const Options& options, std::int64_t now)
-    : impl_(std::make_unique<Impl>(options, now)) {}
+Engine::Engine(const Options& options, std::int64_t now) : Engine(Ranks(options), now) {}
+Engine::Engine(Ranks ranks, std::int64_t now)
+    : impl_(std::make_unique<Impl>(std::move(ranks), now)) {}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;

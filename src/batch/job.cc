@@ -208,12 +208,17 @@ void tell_launcher(const std::string& message) {
 
 BatchOutcome run_batch_in_ranks(const BatchJob& job, const OnBatchProgress& on_progress,
                                 const OnBatchNotice& on_notice) {
+  BatchJob agreed = job;
+  std::optional<RankZero> zero;
   // Before the model: what is wrong with the files is told at once, and the journal knows the
   // start.
-  std::optional<RankZero> zero;
-  if (rank_place().rank == 0) zero.emplace(job, on_progress, on_notice);
+  Ranks ranks(job.options, [&](const Options& options, const Hosts& hosts) {
+    agreed.options = options;
+    if (job.check) job.check(options, hosts);
+    zero.emplace(agreed, on_progress, on_notice);
+  });
   {
-    Engine engine(job.options, zero ? zero->started() : job.now);
+    Engine engine(std::move(ranks), zero ? zero->started() : job.now);
     work_as_rank(job, engine, zero ? &*zero : nullptr);
     if (job.stats) on_notice(describe(engine.stats()));
   }

@@ -10,6 +10,7 @@
 #include "batch/row_reader.h"
 #include "batch/row_settings.h"
 #include "trireme/options.h"
+#include "trireme/ranks.h"
 
 namespace trireme {
 
@@ -27,6 +28,8 @@ struct BatchJob {
   /// Asked several times a second from when the ranks have been started (this process's own model:
   /// loaded); true ends the job so that it can be resumed, with exit code 5. May be empty.
   std::function<bool()> should_stop;
+  /// On the first rank, before anything is loaded: see Ranks. May be empty.
+  Ranks::Check check;
 };
 
 /// What a job reports while it runs, for a progress line.

@@ -120,12 +120,19 @@ int batch_main(int argc, char** argv) {
   if (is_launched_batch_rank() || rank_place().rank > 0) ignore_stop_signals();
   if (is_launched_batch_rank()) return serve_batch_in_launched_rank(job);
   job.should_stop = stop_by_signal();
-  print_once(check_plan_fits(job.options).generation_warnings);
   Reporter reporter;
-  const BatchOutcome outcome =
-      needs_ranks(job.options)
-          ? launch_batch(job, as_strings(argc, argv), reporter.progress(), reporter.notices())
-          : run_batch_in_ranks(job, reporter.progress(), reporter.notices());
+  const auto check = [](const Options& options, const Hosts& hosts) {
+    print_once(check_plan_fits(options, hosts).generation_warnings);
+  };
+  const auto run = [&] {
+    if (!needs_ranks(job.options)) {
+      job.check = check;
+      return run_batch_in_ranks(job, reporter.progress(), reporter.notices());
+    }
+    check(job.options, {});
+    return launch_batch(job, as_strings(argc, argv), reporter.progress(), reporter.notices());
+  };
+  const BatchOutcome outcome = run();
   if (outcome.coordinated) reporter.finish();
   return outcome.exit_code;
 }

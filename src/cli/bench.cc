@@ -210,9 +210,11 @@ int bench_main(int argc, char** argv) {
   BenchSettings settings;
   if (!parse(settings, argc, argv)) return 0;
   const Options engine = bench_engine_options(settings.options);
-  check_plan_fits(engine);
-  if (needs_ranks(engine)) return run_on_ranks(engine, {.arguments = as_strings(argc, argv)});
-  const BenchReport report = run_bench(settings.options);
+  if (needs_ranks(engine)) {
+    check_plan_fits(engine);
+    return run_on_ranks(engine, {.arguments = as_strings(argc, argv)});
+  }
+  const BenchReport report = run_bench(settings.options, check_plan_fits);
   if (report.prefill.empty()) return 0;  // another rank has the report
   print_out(settings.json ? report_json(report) : report_text(report));
   return 0;

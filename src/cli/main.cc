@@ -93,13 +93,13 @@ int dispatch(std::vector<std::string> arguments) {
 }
 
 /// Says which rank speaks; ranks find a wrong flag alike, so that one of them saying so is enough.
-void print_failure(const std::string& message, bool same_everywhere) {
+void print_failure(const std::string& message, bool same_everywhere, bool of_all = false) {
   RankPlace place;
   try {
     place = rank_place();
   } catch (const std::exception&) {  // the environment contradicts itself: that is the message
   }
-  if (!place.started || place.ranks == 1) {
+  if (!place.started || place.ranks == 1 || (of_all && place.rank == 0)) {
     print_error(message);
   } else if (!same_everywhere || place.rank == 0) {
     print_error(fmt::format("rank {}: {}", place.rank, message));
@@ -114,6 +114,9 @@ bool told_by_launcher(const Error& error) {
 int guarded(std::vector<std::string> arguments) {
   try {
     return dispatch(std::move(arguments));
+  } catch (const CommonError& error) {
+    print_failure(error.what(), true, true);
+    return exit_code(error.kind());
   } catch (const Error& error) {
     if (!told_by_launcher(error)) print_failure(error.what(), error.kind() == ErrorKind::usage);
     return exit_code(error.kind());

@@ -1,17 +1,12 @@
 #include "cli/ranks.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "cli/arguments.h"
+#include "cli/input_copy.h"
 #include "cli/plan_text.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
@@ -20,7 +15,6 @@
 #include "launch/launcher.h"
 #include "trireme/error.h"
 #include "trireme/plan.h"
-#include "trireme/ranks.h"
 
 namespace trireme {
 
@@ -29,53 +23,6 @@ namespace {
 constexpr const char* input_variable = "TRIREME_STDIN_FD";
 constexpr const char* speaker_variable = "TRIREME_WARNINGS_BY";  ///< the process that warns
 constexpr std::chrono::seconds time_to_stop{10};
-
-/// An open descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-void write_all(int fd, const char* data, std::size_t bytes) {
-  while (bytes > 0) {
-    const ssize_t count = ::write(fd, data, bytes);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      throw Error(ErrorKind::resource,
-                  fmt::format("cannot keep a copy of standard input: {}", std::strerror(errno)));
-    }
-    data += count;
-    bytes -= static_cast<std::size_t>(count);
-  }
-}
-
-/// Standard input, to its end, in memory that all ranks can read.
-Descriptor copy_of_input() {
-  Descriptor copy(memfd_create("trireme-stdin", MFD_CLOEXEC));
-  if (copy.get() < 0) {
-    throw Error(ErrorKind::resource,
-                fmt::format("cannot keep a copy of standard input: {}", std::strerror(errno)));
-  }
-  std::vector<char> piece(std::size_t{1} << 16);
-  for (;;) {
-    const ssize_t count = ::read(STDIN_FILENO, piece.data(), piece.size());
-    if (count < 0 && errno == EINTR && !stop_requested()) continue;
-    if (count < 0) {
-      throw Error(ErrorKind::input, fmt::format("standard input: {}", std::strerror(errno)));
-    }
-    if (count == 0) return copy;
-    write_all(copy.get(), piece.data(), static_cast<std::size_t>(count));
-  }
-}
 
 LaunchSpec spec_of(const Options& options, const RankStart& start) {
   LaunchSpec spec;
@@ -149,7 +96,7 @@ int run_on_ranks(const Options& options, const RankStart& start) {
   const std::vector<Descriptor> weights = add_weights(spec);
   std::vector<Descriptor> input;
   if (start.share_input) {
-    input.push_back(copy_of_input());
+    input.push_back(copy_of_input("-"));
     for (auto& fds : spec.fds) fds.push_back({input_variable, input.back().get()});
   }
   if (stop_requested()) return 128 + stop_signal();
@@ -161,7 +108,7 @@ int run_on_ranks(const Options& options, const RankStart& start) {
 std::string input_path(const std::string& path, const Options& options) {
   if (path != "-") return path;
   if (const char* const fd = std::getenv(input_variable)) {
-    return fmt::format("/proc/self/fd/{}", fd);
+    return path_of_descriptor(std::atoi(fd));
   }
   const RankPlace place = rank_place();
   const int ranks =
@@ -174,14 +121,13 @@ std::string input_path(const std::string& path, const Options& options) {
   return path;
 }
 
-ModelFacts check_plan_fits(const Options& options) {
-  const RankEnvironment place = rank_environment();
-  // MPI ranks look before they connect, so all of them before any loads. Those of the launcher take
-  // memory from each other when one starts again; it has looked for them.
+ModelFacts check_plan_fits(const Options& options, const Hosts& hosts) {
   PlanSettings settings;
-  if (place.transport == RankTransport::mpi) settings.ranks_per_host = place.local_size;
+  settings.ranks_per_host = hosts.ranks_per_host;
+  settings.host_memory = hosts.memory;
   const PlanReport report = make_plan(options, settings);
-  if (!report.fits && place.transport != RankTransport::shm) {
+  // The launcher has looked already; its groups of ranks would count each other's memory.
+  if (!report.fits && rank_place().transport != "shm") {
     throw Error(ErrorKind::resource, shortage_text(report));
   }
   print_once(report.warnings);

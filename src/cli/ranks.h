@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trireme/options.h"
+#include "trireme/ranks.h"
 
 namespace trireme {
 
@@ -28,15 +29,18 @@ int run_on_ranks(const Options& options, const RankStart& start);
 /// is one. Throws Error(usage) when several MPI ranks would have to read standard input.
 std::string input_path(const std::string& path, const Options& options);
 
-/// Refuses, before anything is loaded, sizes that the model cannot be cut into (Error(usage)) and
-/// models that do not fit in memory (Error(resource), naming flags that would). Returns what the
-/// model says about itself.
+/// What a model says about itself.
 struct ModelFacts {
   bool says_how_long = false;  ///< generation_config.json limits the length of an answer
   std::vector<std::string> generation_warnings;  ///< for verbs that generate: print_once
 };
-/// Also warns of what is odd about the model's files.
-ModelFacts check_plan_fits(const Options& options);
+
+/// Refuses, before anything is loaded, sizes that the model cannot be cut into (Error(usage)) and
+/// models that do not fit in memory (Error(resource), naming flags that would). By who starts the
+/// ranks, or by the first of those that mpirun or Slurm has started: see Ranks. Returns what the
+/// model says about itself. Also
+/// warns of what is odd about the files.
+ModelFacts check_plan_fits(const Options& options, const Hosts& hosts = {});
 
 /// Warnings on standard error, by one process of a run.
 void print_once(const std::vector<std::string>& warnings);

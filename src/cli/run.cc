@@ -224,15 +224,19 @@ bool parse(RunSettings& settings, int argc, char** argv) {
 int run_main(int argc, char** argv) {
   RunSettings settings;
   if (!parse(settings, argc, argv)) return 0;
-  const ModelFacts facts = check_plan_fits(settings.options);
-  print_once(facts.generation_warnings);
+  if (needs_ranks(settings.options)) {
+    print_once(check_plan_fits(settings.options).generation_warnings);
+    return run_on_ranks(settings.options, {.arguments = as_strings(argc, argv), .patient = true});
+  }
+  ModelFacts facts;  // on the first rank, which drives
+  Ranks ranks(settings.options, [&](const Options& options, const Hosts& hosts) {
+    facts = check_plan_fits(options, hosts);
+    print_once(facts.generation_warnings);
+  });
   if (!settings.sampling.max_new_tokens && !facts.says_how_long) {
     settings.sampling.max_new_tokens = default_new_tokens;
   }
-  if (needs_ranks(settings.options)) {
-    return run_on_ranks(settings.options, {.arguments = as_strings(argc, argv), .patient = true});
-  }
-  Engine engine(settings.options);
+  Engine engine(std::move(ranks));
   if (engine.is_driver()) return drive(engine, settings);
   ignore_stop_signals();
   engine.follow();

@@ -62,7 +62,21 @@ std::vector<std::string> available_backends() {
   return names;
 }
 
-std::string best_backend() { return fastest(true); }
+std::vector<std::string> worthwhile_backends() {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries) {
+    if (entry.available() && entry.worth_it()) names.emplace_back(entry.name);
+  }
+  return names;
+}
+
+std::string asked_backend(std::string_view name) {
+  const char* const forced = std::getenv("TRIREME_ISA");
+  if ((name.empty() || name == "auto") && forced != nullptr) name = forced;
+  if (name.empty() || name == "auto") return "";
+  make_backend(name);  // can this machine run it?
+  return std::string(name);
+}
 
 std::unique_ptr<Backend> make_backend(std::string_view name) {
   const char* forced = std::getenv("TRIREME_ISA");

@@ -13,8 +13,12 @@ namespace trireme {
 /// Names of the backends that this machine can run: e.g. reference, avx2, avx512, avx512bf16, amx.
 std::vector<std::string> available_backends();
 
-/// The fastest of them on this processor.
-std::string best_backend();
+/// Those of them that are faster on this processor than the ones before, best last.
+std::vector<std::string> worthwhile_backends();
+
+/// The backend that `name` or, for "" and "auto", TRIREME_ISA asks for; empty if any will do.
+/// Throws Error(usage) when this machine cannot run it.
+std::string asked_backend(std::string_view name);
 
 /// The backend called `name`. "" or "auto": TRIREME_ISA from the environment if set, else the best
 /// that this machine can run. Throws Error(usage) naming the available ones.
