@@ -26,6 +26,10 @@ namespace trireme {
 /// Hears of text as it is generated. Pieces are whole UTF-8 characters.
 using OnText = std::function<void(std::string_view)>;
 
+/// Hears of a text's logits as they are computed, so that they need not fit in memory: those of its
+/// tokens `first`, `first` + 1, ..., [tokens, vocab_size]. Some may come again, the same ones.
+using OnLogits = std::function<void(std::int64_t first, std::span<const float> logits)>;
+
 /// What a rank holds and did.
 struct EngineStats {
   std::string isa;        ///< the instruction set in use
@@ -40,6 +44,7 @@ struct EngineStats {
   std::int64_t multiply_adds = 0;          ///< of matrix products that this rank computed
   std::int64_t kv_blocks = 0;
   std::int64_t max_sequence_tokens = 0;
+  std::int64_t vocab_size = 0;
   std::int64_t steps = 0;
   std::int64_t computed_tokens = 0;  ///< rows that went through this rank's blocks
   std::int64_t prompt_tokens = 0;    ///< drivers only, as are the rest
@@ -53,13 +58,13 @@ class Engine {
   /// Loads this rank's share of the model; collective over all ranks. `now`: seconds since the
   /// epoch for chat templates that print the date, or 0 for the present.
   explicit Engine(const Options& options, std::int64_t now = 0);
+  /// The same, of ranks that have agreed already.
+  explicit Engine(Ranks ranks, std::int64_t now = 0);
   ~Engine();
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
 
   // For programs that every rank runs alike.
-  /// The same, of ranks that have agreed already.
-  explicit Engine(Ranks ranks, std::int64_t now = 0);
 
   /// Answers all requests, in their order. Collective: every rank passes the same requests; rank 0
   /// gets the results, the others an empty list. Row i counts as row i for the random numbers.
@@ -92,7 +97,10 @@ class Engine {
   /// number that no other unfinished request of submit() has; else Error(usage) is thrown.
   void submit(std::uint64_t tag, const Request& request, OnText on_text = {});
   /// The same for scores, whose tags are numbers apart: both kinds may be at work at once.
-  void submit_score(std::uint64_t tag, const Request& request, bool logits = false);
+  void submit_score(std::uint64_t tag, const Request& request, OnLogits on_logits = {});
+  /// Drivers: what submit_score() would score, as token ids alone, or what is wrong with the
+  /// request.
+  Score tokenize(const Request& request);
   /// Drivers: drops a request of submit() that has not finished, whether it waits or runs. One in
   /// flight goes when its step completes; its text, its result and an error are not reported any
   /// more, and its tag is free at once. False when no such request is unfinished: it is unknown, or

@@ -29,7 +29,7 @@ struct Options {
   std::string device = "cpu";
   /// reference, avx2, avx512, avx512bf16, amx; auto: the best, or TRIREME_ISA.
   std::string isa = "auto";
-  int threads = 0;           ///< per rank; 0: the host's cores divided among its ranks
+  int threads = 0;  ///< per rank; 0: the host's cores divided among its ranks
   /// Per rank; 0: what max_sequences of max_model_len need, within memory. A cache that cannot hold
   /// one sequence of max_model_len is Error(resource) when the engine starts.
   std::int64_t kv_cache_bytes = 0;

@@ -228,7 +228,8 @@ std::vector<Result> Engine::generate(std::span<const Request> requests) {
 std::vector<Score> Engine::score(std::span<const Request> requests, bool logits) {
   using Pair = std::pair<std::uint64_t, Score>;
   return impl_->answer_all<Score>(
-      "score", requests.size(), [&](std::size_t row) { submit_score(row, requests[row], logits); },
+      "score", requests.size(),
+      [&](std::size_t row) { impl_->scoring().submit(row, requests[row], {.keep = logits}); },
       [&] {
         std::vector<Pair> pairs;
         for (FinishedScore& f : step_scores()) pairs.emplace_back(f.tag, std::move(f.score));
@@ -253,8 +254,13 @@ void Engine::submit(std::uint64_t tag, const Request& request, OnText on_text) {
   impl_->generating().submit(tag, request, std::move(on_text));
 }
 
-void Engine::submit_score(std::uint64_t tag, const Request& request, bool logits) {
-  impl_->scoring().submit(tag, request, logits);
+void Engine::submit_score(std::uint64_t tag, const Request& request, OnLogits on_logits) {
+  impl_->scoring().submit(tag, request, {.hear = std::move(on_logits)});
+}
+
+Score Engine::tokenize(const Request& request) {
+  impl_->replica->ranks().heartbeat();  // there may be many
+  return impl_->scoring().tokenize(request);
 }
 
 bool Engine::cancel(std::uint64_t tag) { return impl_->generator && impl_->generator->cancel(tag); }
@@ -310,6 +316,7 @@ EngineStats Engine::stats() const {
                     .multiply_adds = counters.multiply_adds,
                     .kv_blocks = counters.kv_blocks,
                     .max_sequence_tokens = replica.max_sequence_tokens(),
+                    .vocab_size = replica.spec().vocab_size,
                     .steps = counters.steps,
                     .computed_tokens = counters.rows};
   if (!replica.is_driver()) return stats;

@@ -2,6 +2,7 @@
 // complete.
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -14,8 +15,9 @@ class OutputClosed : public std::runtime_error {
   OutputClosed() : std::runtime_error("standard output was closed by its reader") {}
 };
 
-/// Buffered bytes on their way out. A regular file is written beside its name and moved there by
-/// commit(), so that it is either the old one or complete; pipes and devices are written straight.
+/// Bytes on their way out, buffered if they come in order. A regular file is written beside its
+/// name and moved there by commit(), so that it is either the old one or complete; pipes and
+/// devices are written straight.
 class Output {
  public:
   /// A path, or "-" for standard output. Throws Error(input | resource) naming it.
@@ -30,6 +32,13 @@ class Output {
   void flush();
   void commit();
 
+  /// For files that are not written from front to back, which must be regular().
+  bool regular() const { return !temporary_.empty(); }
+  /// Takes the room on the disk, so that a full one shows before the work is done. Throws
+  /// Error(resource).
+  void reserve(std::uint64_t bytes);
+  void write_at(std::uint64_t offset, std::string_view bytes);
+
   bool is_standard() const { return path_ == "-"; }
 
  private:
@@ -39,6 +48,7 @@ class Output {
   std::string temporary_;  ///< empty when written straight
   std::string buffer_;
   int fd_ = -1;
+  int watched_ = -1;  ///< its place among the files that a signal removes
 };
 
 /// Writes all of it to standard output at once.

@@ -31,7 +31,7 @@ std::vector<SequenceEvent> Driver::step() {
   std::vector<SequenceEvent> events;
   if (in_flight_ > 0) {
     if (ready_.empty()) ready_.push_back(decode_result(replica_.receive(result_rank())));
-    events = scheduler_.complete(ready_.front());
+    events = scheduler_.complete(std::move(ready_.front()));
     ready_.pop_front();
     --in_flight_;
   }

@@ -148,7 +148,6 @@ void Scheduler::preempt(std::list<SequencePtr>::iterator victim) {
   give_back(**victim);
   (*victim)->computed = 0;
   (*victim)->logprobs.clear();
-  (*victim)->logits.clear();
   waiting_.push_front(std::move(*victim));
   running_.erase(victim);
 }
@@ -166,6 +165,7 @@ void Scheduler::emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPl
   out.position_begin = sequence.computed;
   out.tokens.assign(first, first + tokens);
   out.blocks = sequence.blocks;
+  sequence.step_begin = sequence.computed;
   sequence.computed += tokens;
   const bool complete = sequence.remaining() == 0;
   if (request.score) {
@@ -196,7 +196,7 @@ void Scheduler::remember_full_blocks(Sequence& sequence) {
   }
 }
 
-std::vector<SequenceEvent> Scheduler::complete(const StepResult& result) {
+std::vector<SequenceEvent> Scheduler::complete(StepResult result) {
   TRIREME_ASSERT(!steps_.empty() && steps_.front().sequences.size() == result.size());
   const Step step = std::move(steps_.front());
   steps_.pop_front();
@@ -207,7 +207,9 @@ std::vector<SequenceEvent> Scheduler::complete(const StepResult& result) {
     SequenceEvent event;
     if (!sequence.cancelled) event = advance(sequence, result[i]);
     const bool over = event.finished || sequence.cancelled;
-    if (event.finished || event.token >= 0) events.push_back(std::move(event));
+    if (event.finished || event.token >= 0 || !event.logits.empty()) {
+      events.push_back(std::move(event));
+    }
     if (!over) continue;
     give_back(sequence);
     running_.remove_if([&](const SequencePtr& s) { return s.get() == &sequence; });
@@ -215,18 +217,16 @@ std::vector<SequenceEvent> Scheduler::complete(const StepResult& result) {
   return events;
 }
 
-SequenceEvent Scheduler::advance(Sequence& sequence, const SequenceOutput& output) {
+SequenceEvent Scheduler::advance(Sequence& sequence, SequenceOutput& output) {
   SequenceRequest& request = sequence.request;
   SequenceEvent event{.id = request.id};
   if (request.score) {
     sequence.logprobs.insert(sequence.logprobs.end(), output.logprobs.begin(),
                              output.logprobs.end());
-    sequence.logits.insert(sequence.logits.end(), output.logits.begin(), output.logits.end());
+    event.logits = std::move(output.logits);
+    event.first_logits = sequence.step_begin;
     event.finished = sequence.remaining() == 0;
-    if (event.finished) {
-      event.logprobs = std::move(sequence.logprobs);
-      event.logits = std::move(sequence.logits);
-    }
+    if (event.finished) event.logprobs = std::move(sequence.logprobs);
   } else if (output.token >= 0) {
     event.token = output.token;
     request.tokens.push_back(output.token);

@@ -32,7 +32,11 @@ struct SequenceEvent {
   bool finished = false;        ///< by length or an end token; the caller may also cancel()
   bool ended_by_token = false;  ///< finished because of an end token
   std::vector<float> logprobs;  ///< scoring, when finished
+  /// Scoring, if asked for: of this step's tokens, of which the first is the `first_logits`th of
+  /// the sequence. They come step by step, so that nobody has to hold them all; once more, and the
+  /// same, after a preemption.
   std::vector<float> logits;
+  std::int64_t first_logits = 0;
 };
 
 struct SchedulerLimits {
@@ -58,7 +62,7 @@ class Scheduler {
   /// The next step; nothing when there is nothing to do until a step in flight completes.
   std::optional<StepPlan> schedule();
   /// Takes in the result of the oldest step in flight.
-  std::vector<SequenceEvent> complete(const StepResult& result);
+  std::vector<SequenceEvent> complete(StepResult result);
 
   bool idle() const { return running_.empty() && waiting_.empty(); }
   std::int64_t running() const { return static_cast<std::int64_t>(running_.size()); }
@@ -74,8 +78,8 @@ class Scheduler {
     std::int64_t remembered_blocks = 0;
     bool in_flight = false;
     bool cancelled = false;  ///< while in flight
+    std::int64_t step_begin = 0;  ///< the first token of its last step
     std::vector<float> logprobs;
-    std::vector<float> logits;
 
     std::int64_t remaining() const {
       return static_cast<std::int64_t>(request.tokens.size()) - computed;
@@ -95,7 +99,7 @@ class Scheduler {
   void remember_full_blocks(Sequence& sequence);
   void emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPlan& plan);
   void give_back(Sequence& sequence);
-  SequenceEvent advance(Sequence& sequence, const SequenceOutput& output);
+  SequenceEvent advance(Sequence& sequence, SequenceOutput& output);
 
   SchedulerLimits limits_;
   BlockManager blocks_;

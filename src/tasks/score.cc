@@ -4,30 +4,36 @@
 
 namespace trireme {
 
-void Scorer::submit(std::uint64_t tag, const Request& request, bool logits) {
+Score Scorer::tokenize(const Request& request) const {
+  Score score;
+  try {
+    score.token_ids = prompts_.encode(request, std::nullopt);
+    const auto length = static_cast<std::int64_t>(score.token_ids.size());
+    if (length > replica_.max_sequence_tokens()) {
+      throw RequestFailure("context_length_exceeded",
+                           fmt::format("the text has {} tokens, the context {}", length,
+                                       replica_.max_sequence_tokens()));
+    }
+    return score;
+  } catch (const RequestFailure& failure) {
+    return {.error = failure.error()};
+  }
+}
+
+void Scorer::submit(std::uint64_t tag, const Request& request, Logits logits) {
   if (numbers_.contains(tag)) {
     fail(ErrorKind::usage, "submit_score(): a request of tag {} is unfinished; choose another tag",
          tag);
   }
-  try {
-    start(tag, request, logits);
-  } catch (const RequestFailure& failure) {
-    finished_.push_back({tag, {.error = failure.error()}});
+  Score score = tokenize(request);
+  if (score.error) {
+    finished_.push_back({tag, std::move(score)});
+    return;
   }
-}
-
-void Scorer::start(std::uint64_t tag, const Request& request, bool logits) {
-  Active active{.tag = tag};
-  active.score.token_ids = prompts_.encode(request, std::nullopt);
-  const auto length = static_cast<std::int64_t>(active.score.token_ids.size());
-  if (length > replica_.max_sequence_tokens()) {
-    throw RequestFailure("context_length_exceeded",
-                         fmt::format("the text has {} tokens, the context {}", length,
-                                     replica_.max_sequence_tokens()));
-  }
-  SequenceRequest sequence{.tokens = active.score.token_ids, .score = true, .logits = logits};
+  SequenceRequest sequence{.tokens = score.token_ids, .score = true};
+  sequence.logits = logits.keep || logits.hear;
   const std::uint64_t number = sequences_.add(*this, std::move(sequence));
-  active_.emplace(number, std::move(active));
+  active_.emplace(number, Active{tag, std::move(score), std::move(logits)});
   numbers_.emplace(tag, number);
 }
 
@@ -42,14 +48,25 @@ bool Scorer::cancel(std::uint64_t tag) {
 
 void Scorer::take(SequenceEvent& event) {
   const auto found = active_.find(event.id);
-  TRIREME_ASSERT(found != active_.end() && event.finished);
-  auto& [tag, score] = found->second;
-  score.logprobs = std::move(event.logprobs);
-  score.logits = std::move(event.logits);
-  for (const float logprob : score.logprobs) score.sum += static_cast<double>(logprob);
-  numbers_.erase(tag);
-  finished_.push_back({tag, std::move(score)});
+  TRIREME_ASSERT(found != active_.end());
+  Active& active = found->second;
+  if (!event.logits.empty()) take_logits(active, event);
+  if (!event.finished) return;
+  active.score.logprobs = std::move(event.logprobs);
+  for (const float logprob : active.score.logprobs) {
+    active.score.sum += static_cast<double>(logprob);
+  }
+  numbers_.erase(active.tag);
+  finished_.push_back({active.tag, std::move(active.score)});
   active_.erase(found);
+}
+
+void Scorer::take_logits(Active& active, const SequenceEvent& event) const {
+  if (active.logits.hear) active.logits.hear(event.first_logits, event.logits);
+  if (!active.logits.keep) return;
+  std::vector<float>& all = active.score.logits;
+  all.resize(static_cast<std::size_t>(event.first_logits * replica_.spec().vocab_size));
+  all.insert(all.end(), event.logits.begin(), event.logits.end());
 }
 
 }  // namespace trireme

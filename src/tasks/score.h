@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -20,13 +22,22 @@ class Scorer : public SequenceOwner {
     Score score;
   };
 
+  /// What to do with a request's logits.
+  struct Logits {
+    bool keep = false;  ///< return them with the score
+    /// Called with each step's: the first token's place in the text, and [tokens, vocab_size].
+    std::function<void(std::int64_t first, std::span<const float> logits)> hear;
+  };
+
   /// On the driver of `replica`.
   Scorer(Replica& replica, Sequences& sequences, const Prompts& prompts)
       : replica_(replica), sequences_(sequences), prompts_(prompts) {}
 
-  /// Scores the request's prompt; its sampling is not looked at. `logits`: return those too. Throws
-  /// Error(usage) when a request of this tag is unfinished.
-  void submit(std::uint64_t tag, const Request& request, bool logits);
+  /// The request's token ids, or what is wrong with it.
+  Score tokenize(const Request& request) const;
+  /// Scores the request's prompt; its sampling is not looked at. Throws Error(usage) when a request
+  /// of this tag is unfinished.
+  void submit(std::uint64_t tag, const Request& request, Logits logits);
   /// Drops an unfinished request, which will have no result; false when there is none.
   bool cancel(std::uint64_t tag);
   /// What has finished since the last call.
@@ -42,9 +53,10 @@ class Scorer : public SequenceOwner {
   struct Active {
     std::uint64_t tag = 0;
     Score score;
+    Logits logits;
   };
 
-  void start(std::uint64_t tag, const Request& request, bool logits);
+  void take_logits(Active& active, const SequenceEvent& event) const;
 
   Replica& replica_;
   Sequences& sequences_;

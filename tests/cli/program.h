@@ -23,6 +23,9 @@ inline Outcome trireme(const Words& words, const std::string& input = {},
   return run(trireme_program(), words, env, input);
 }
 
+/// A model of hundreds of billions of parameters, as its config.json alone.
+void write_huge_model(const TemporaryFolder& folder);
+
 /// Both lists, one after the other.
 inline Words operator+(Words a, const Words& b) {
   a.insert(a.end(), b.begin(), b.end());

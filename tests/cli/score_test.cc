@@ -1,5 +1,6 @@
 // `trireme score`.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -112,7 +113,63 @@ TEST(Score, UnusableFilesFailBeforeAnythingIsLoaded) {
   EXPECT_EQ(code(folder / "rows", folder / "no/such/folder"), 1);
   EXPECT_EQ(code(folder / "rows", folder.path()), 1);
   EXPECT_EQ(code(folder / "rows", folder / "out", {"--logits", folder / "no/such"}), 1);
+  EXPECT_EQ(code(folder / "rows", folder / "out", {"--logits", "/dev/null"}), 2);
+  EXPECT_EQ(code(folder / "rows", folder / "out", {"--logits", folder / "out"}), 2);
   EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+}
+
+/// A model without a tokenizer fails when its rows are read: the file of logits must fail earlier.
+TEST(Score, AnUnwritableFileOfLogitsFailsFirst) {
+  const TemporaryFolder folder;
+  write_file(folder / "rows", "x\n");
+  std::filesystem::create_directory(folder / "model");
+  for (const char* const name : {"config.json", "model.safetensors"}) {
+    std::filesystem::copy(llama() + "/" + name, folder / "model" / name);
+  }
+  const Outcome outcome = trireme(
+      {"score", "-m", folder / "model", "-i", folder / "rows", "--logits", "/proc/sys/no-such"});
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.err.find("/proc/sys/no-such"), std::string::npos) << outcome.err;
+}
+
+/// All that a stopped or failed run leaves is what was there before.
+TEST(Score, NothingHalfWrittenStays) {
+  const TemporaryFolder folder;
+  std::string rows;
+  for (int i = 0; i < 2000; ++i) rows += "To be or not to be, that is the question\n";
+  write_file(folder / "rows", rows);
+  const std::string command = trireme_program() + " score --isa reference -m " + llama() +
+                              " -i rows -o out --logits logits";
+  const std::string there = "cd " + folder.path().string() + "; ";
+  run("sh", {"-c", there + "timeout -s INT 3 " + command});
+  const Outcome full = run("sh", {"-c", there + "ulimit -f 1000; exec " + command});
+  EXPECT_EQ(full.exit_code, 4) << full.err;
+  EXPECT_NE(full.err.find("logits: cannot take"), std::string::npos) << full.err;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    EXPECT_EQ(entry.path().filename(), "rows");
+  }
+}
+
+/// The logits of all rows together are far larger than what the program may take for them.
+TEST(Score, LogitsNeedNotFitInMemory) {
+  const TemporaryFolder folder;
+  std::string ids = "[1";
+  for (int i = 1; i < 1000; ++i) ids.append(",").append(std::to_string(i));
+  std::string rows;
+  for (int i = 0; i < 40; ++i) rows.append(ids).append("]\n");
+  write_file(folder / "rows", rows);
+  const auto megabytes_of = [&](const Words& more) {
+    const Outcome outcome = trireme(score_words(folder / "rows", folder / "out") +
+                                    Words{"--ids", "--max-num-seqs", "4"} + more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    rusage usage{};
+    getrusage(RUSAGE_CHILDREN, &usage);  // the largest of all children
+    return usage.ru_maxrss >> 10;
+  };
+  const auto without = megabytes_of({});
+  const auto with = megabytes_of({"--logits", folder / "logits"});
+  EXPECT_GT(std::filesystem::file_size(folder / "logits") >> 20, 150u);
+  EXPECT_LT(with, without + 70);
 }
 
 TEST(Score, AFullDiskIsSaid) {

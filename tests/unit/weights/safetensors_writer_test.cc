@@ -54,6 +54,10 @@ TEST(SafetensorsWriter, AlignsAndOrders) {
                                               {"c", DType::f64, {1}, std::span(data, 8)}};
   const auto path = scratch.path() / "out.safetensors";
   write_safetensors(path, tensors);
+  const SafetensorsLayout layout =
+      lay_out_safetensors("x", {{"b", DType::u8, {1}}, {"a", DType::u8, {1}}});
+  EXPECT_EQ(layout.bytes, layout.start.size() + 2);
+  EXPECT_EQ(layout.begins[1] + 1, layout.begins[0]) << "in the order of names";
   const std::string first = Scratch::read(path);
   std::uint64_t length = 0;
   std::memcpy(&length, first.data(), sizeof(length));
