@@ -41,7 +41,7 @@ class ScoreInput {
 
   std::optional<RawRow> next() { return reader_.next(); }
   /// Whether next() returns at once, where the input is a pipe.
-  bool ready() const { return reader_.ready(); }
+  bool ready() { return reader_.ready(); }
 
   DecodedRow decode(const RawRow& row) {
     DecodedRow decoded = codec_.decode(row);

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "core/dtype.h"
+#include "kernels/flushing.h"
 
 namespace trireme::amx {
 namespace {
