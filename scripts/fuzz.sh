@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the libFuzzer targets and runs each for a number of seconds.
+# Builds the libFuzzer targets and runs each for a number of seconds, from tests/fuzz/seeds, the tests' own data and
+# what earlier runs found (build/fuzz/corpus).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:?usage: fuzz.sh SECONDS}
@@ -7,13 +8,23 @@ cmake --preset fuzz > /dev/null
 targets=()
 for source in tests/fuzz/*_fuzz.cc; do targets+=("$(basename "$source" .cc)"); done
 cmake --build --preset fuzz --target "${targets[@]}"
+
+# What the tests read is where the fuzzers start: real tokenizers and templates.
+seeds=build/fuzz/seeds
+rm -rf "$seeds"
+mkdir -p "$seeds"
+cp -r tests/fuzz/seeds/. "$seeds"
+mkdir -p "$seeds/tokenizer"
+for file in tests/data/tokenizers/*/tokenizer.json; do
+  cp "$file" "$seeds/tokenizer/$(basename "$(dirname "$file")").json"
+done
+cp -r tests/data/chat/templates "$seeds/jinja"
+
 for target in "${targets[@]}"; do
   corpus=build/fuzz/corpus/$target
   mkdir -p "$corpus"
   echo "== $target, $seconds s"
-  seeds=tests/fuzz/seeds/${target%_fuzz}
-  extra=()
-  [[ -d $seeds ]] && extra=("$seeds")
   build/fuzz/"$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-    -print_final_stats=0 -verbosity=0 -artifact_prefix=build/fuzz/ "$corpus" "${extra[@]}"
+    -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/$target-" \
+    "$corpus" "$seeds/${target%_fuzz}"
 done
