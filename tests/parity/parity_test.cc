@@ -30,7 +30,12 @@ std::map<std::uint64_t, SequenceEvent> run(Replica& replica,
   for (SequenceRequest& request : requests) replica.driver().scheduler().add(std::move(request));
   while (!replica.driver().scheduler().idle()) {
     for (SequenceEvent& event : replica.driver().step()) {
-      if (event.finished) finished[event.id] = std::move(event);
+      // Logits come step by step; the last event has all else.
+      std::vector<float> logits = std::move(finished[event.id].logits);
+      logits.resize(static_cast<std::size_t>(event.first_logits * replica.spec().vocab_size));
+      logits.insert(logits.end(), event.logits.begin(), event.logits.end());
+      event.logits = std::move(logits);
+      finished[event.id] = std::move(event);
     }
   }
   return finished;
