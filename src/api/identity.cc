@@ -122,9 +122,11 @@ std::string describe_weights(const TensorSource& source) {
 std::string output_identity(const Options& options) {
   const bool shape = options.model.starts_with(shape_prefix);
   const ModelFiles files = open_model(options);
-  std::string text = fmt::format("numerics={}\ndtype={}\nisa={}\nmax_model_len={}\n",
-                                 numerics_version, name_of(files.model->spec().dtype),
-                                 make_backend(options.isa)->name(), options.max_model_len);
+  const ModelSpec& model = files.model->spec();
+  std::string text =
+      fmt::format("numerics={}\ndtype={}\nquantization={}\narithmetic={}\nmax_model_len={}\n",
+                  numerics_version, name_of(model.dtype), name_of(model.quantization),
+                  make_backend(options.isa)->arithmetic(), options.max_model_len);
   text +=
       shape ? describe_text("config.json", shape_config(options.model.substr(shape_prefix.size())))
             : describe_small_files(files.directory);

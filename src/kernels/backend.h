@@ -152,8 +152,10 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  /// "reference", "avx2", "avx512", "amx"; part of what the output bytes may depend on.
+  /// "reference", "avx2", "avx512", "amx", ...
   virtual std::string_view name() const = 0;
+  /// What the output bytes depend on of it: backends of one arithmetic give one another's bits.
+  virtual std::string_view arithmetic() const = 0;
 
   // Weights.
 

@@ -13,14 +13,26 @@ namespace {
 
 using Words = std::vector<std::string>;
 
+struct Setting {
+  std::string config;
+  std::string dtype;
+  std::string quantization = "none";
+
+  std::string name() const {
+    const std::string plain = config + "_" + dtype;
+    return quantization == "none" ? plain : plain + "_" + quantization;
+  }
+};
+void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name(); }
+
 /// A model directory with made-up weights and a real tokenizer; rows to generate and rows to score.
 class Workbench {
  public:
-  explicit Workbench(const std::string& config) {
+  explicit Workbench(const Setting& setting) : setting_(setting) {
     const std::filesystem::path data = std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data";
     std::filesystem::create_directory(model());
     write_file(model() / "config.json",
-               widened(read_file(data / "golden" / config / "config.json")));
+               widened(read_file(data / "golden" / setting.config / "config.json")));
     std::filesystem::copy(data / "tokenizers/gpt2/tokenizer.json", model() / "tokenizer.json");
     write_file(folder_ / "rows.jsonl", rows());
     write_file(folder_ / "ids.jsonl", ids());
@@ -29,25 +41,23 @@ class Workbench {
   std::filesystem::path model() const { return folder_.path() / "model"; }
 
   /// What `batch` and `score` write under a plan, one after the other.
-  std::string output(const Words& flags, const std::string& dtype,
-                     std::map<std::string, std::string> env = {}) const {
+  std::string output(const Words& flags, std::map<std::string, std::string> env = {}) const {
     env.emplace("OMPI_ALLOW_RUN_AS_ROOT", "1");
     env.emplace("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    return verb("batch", "rows.jsonl", {}, flags, dtype, env) +
-           verb("score", "ids.jsonl", {"--ids"}, flags, dtype, env);
+    return verb("batch", "rows.jsonl", {}, flags, env) +
+           verb("score", "ids.jsonl", {"--ids"}, flags, env);
   }
 
   /// What `batch --stats` says on standard error.
-  std::string batch_stats(const Words& flags, const std::string& dtype) const {
+  std::string batch_stats(const Words& flags) const {
     std::string said;
-    verb("batch", "rows.jsonl", {"--stats"}, flags, dtype, {}, &said);
+    verb("batch", "rows.jsonl", {"--stats"}, flags, {}, &said);
     return said;
   }
 
  private:
   std::string verb(const std::string& name, const std::string& input, const Words& more,
-                   const Words& flags, const std::string& dtype,
-                   const std::map<std::string, std::string>& env,
+                   const Words& flags, const std::map<std::string, std::string>& env,
                    std::string* said = nullptr) const {
     const std::string out = folder_ / (name + ".out");
     std::filesystem::remove(out);
@@ -61,7 +71,8 @@ class Workbench {
     }
     for (const std::string& word :
          Words{name, "--model", model().string(), "-i", (folder_ / input).string(), "-o", out,
-               "--load-format", "dummy", "--max-model-len", "256", "--dtype", dtype}) {
+               "--load-format", "dummy", "--max-model-len", "256", "--dtype", setting_.dtype,
+               "--quantization", setting_.quantization}) {
       words.push_back(word);
     }
     words.insert(words.end(), more.begin(), more.end());
@@ -107,16 +118,9 @@ class Workbench {
     return text;
   }
 
+  Setting setting_;
   TemporaryFolder folder_;
 };
-
-struct Setting {
-  std::string config;
-  std::string dtype;
-};
-void PrintTo(const Setting& setting, std::ostream* out) {
-  *out << setting.config << " " << setting.dtype;
-}
 
 class Invariance : public ::testing::TestWithParam<Setting> {
  protected:
@@ -125,19 +129,19 @@ class Invariance : public ::testing::TestWithParam<Setting> {
 
   void expect_same(const Workbench& bench, const std::vector<Words>& plans,
                    const std::map<std::string, std::string>& env = {}) const {
-    const std::string expected = bench.output({"--threads", "1"}, GetParam().dtype, env);
+    const std::string expected = bench.output({"--threads", "1"}, env);
     ASSERT_GT(expected.size(), 1000u);
     for (const Words& plan : plans) {
       std::string name;
       for (const std::string& word : plan) name += word + " ";
       // Not EXPECT_EQ, which would print both.
-      EXPECT_TRUE(bench.output(plan, GetParam().dtype, env) == expected) << name;
+      EXPECT_TRUE(bench.output(plan, env) == expected) << name;
     }
   }
 };
 
 TEST_P(Invariance, Plans) {
-  const Workbench bench(GetParam().config);
+  const Workbench bench(GetParam());
   expect_same(bench, {{"-dp", "2"},
                       {"-tp", "2"},
                       {"-pp", "2"},
@@ -150,7 +154,7 @@ TEST_P(Invariance, Plans) {
 }
 
 TEST_P(Invariance, ThreadsBatchesChunksAndPreemption) {
-  const Workbench bench(GetParam().config);
+  const Workbench bench(GetParam());
   expect_same(bench, {{"--threads", "2"},
                       {"--threads", "3"},
                       {"--max-num-seqs", "1"},
@@ -163,15 +167,15 @@ TEST_P(Invariance, ThreadsBatchesChunksAndPreemption) {
 }
 
 TEST_P(Invariance, EveryInstructionSet) {
-  const Workbench bench(GetParam().config);
+  const Workbench bench(GetParam());
   std::string first;
   for (const std::string& isa : available_backends()) {
     const std::map<std::string, std::string> env{{"TRIREME_ISA", isa}};
-    const std::string output = bench.output({"--threads", "1"}, GetParam().dtype, env);
+    const std::string output = bench.output({"--threads", "1"}, env);
     std::vector<Words> plans{{"-tp", "3", "--threads", "2"}};
     if (isa != "reference") plans.push_back({"-dp", "2", "-pp", "2"});  // it is slow
     for (const Words& plan : plans) {
-      EXPECT_TRUE(bench.output(plan, GetParam().dtype, env) == output) << isa << " " << plan[0];
+      EXPECT_TRUE(bench.output(plan, env) == output) << isa << " " << plan[0];
     }
     if (isa == "amx") continue;  // its own order of additions
     if (first.empty()) first = output;
@@ -183,7 +187,7 @@ TEST_P(Invariance, Mpi) {
   if (run("sh", {"-c", "command -v mpirun"}).exit_code != 0) {
     GTEST_SKIP() << "SKIP: mpirun is not installed";
   }
-  const Workbench bench(GetParam().config);
+  const Workbench bench(GetParam());
   const auto mpi = [](const char* ranks, const Words& flags) {
     Words words{"mpirun", "--oversubscribe", "-n", ranks, "--"};
     words.insert(words.end(), flags.begin(), flags.end());
@@ -194,10 +198,9 @@ TEST_P(Invariance, Mpi) {
 }
 
 TEST_P(Invariance, APlanDependentReductionIsNoticed) {
-  const Workbench bench(GetParam().config);
+  const Workbench bench(GetParam());
   const std::map<std::string, std::string> broken{{"TRIREME_TEST_PLAN_DEPENDENT_REDUCTION", "1"}};
-  EXPECT_FALSE(bench.output({"-tp", "3"}, GetParam().dtype, broken) ==
-               bench.output({}, GetParam().dtype, broken));
+  EXPECT_FALSE(bench.output({"-tp", "3"}, broken) == bench.output({}, broken));
 }
 
 /// The numbers that `batch --stats` prints for each rank.
@@ -216,13 +219,13 @@ std::int64_t sum(const std::vector<std::int64_t>& values) {
 }
 
 TEST_P(Invariance, CountersProveThatWeightsWorkAndRowsAreSplit) {
-  const Workbench bench(GetParam().config);
-  const std::string one = bench.batch_stats({}, GetParam().dtype);
+  const Workbench bench(GetParam());
+  const std::string one = bench.batch_stats({});
   const std::int64_t weights = sum(numbers(one, "weight_bytes"));
   const std::int64_t work = sum(numbers(one, "multiply_adds"));
   const std::int64_t tokens = sum(numbers(one, "generated_tokens"));
   for (const Words& plan : std::vector<Words>{{"-tp", "2"}, {"-pp", "2"}, {"-tp", "3"}}) {
-    const std::string stats = bench.batch_stats(plan, GetParam().dtype);
+    const std::string stats = bench.batch_stats(plan);
     const std::vector<std::int64_t> held = numbers(stats, "weight_bytes");
     ASSERT_EQ(held.size(), static_cast<std::size_t>(std::stoi(plan[1]))) << stats;
     // A rank holds its share, and what cannot be cut (norms, a shared K/V head, padding).
@@ -232,23 +235,24 @@ TEST_P(Invariance, CountersProveThatWeightsWorkAndRowsAreSplit) {
     for (const std::int64_t part : done) EXPECT_GT(part, 0) << plan[0] << stats;
     EXPECT_LT(*std::max_element(done.begin(), done.end()), work * 7 / 10) << plan[0] << stats;
   }
-  const std::string both = bench.batch_stats({"-dp", "2", "--max-num-seqs", "1"}, GetParam().dtype);
+  const std::string both = bench.batch_stats({"-dp", "2", "--max-num-seqs", "1"});
   const std::vector<std::int64_t> rows = numbers(both, "generated_tokens");
   ASSERT_EQ(rows.size(), 2u) << both;
   EXPECT_GT(std::min(rows[0], rows[1]), 0) << "both replicas worked: " << both;
   EXPECT_EQ(sum(rows), tokens);
   EXPECT_NE(both.find("\"shared_weights\": true"), std::string::npos) << both;
-  EXPECT_GT(sum(numbers(bench.batch_stats({"--kv-cache-memory", small_cache()}, GetParam().dtype),
-                        "preemptions")),
-            0)
+  EXPECT_GT(sum(numbers(bench.batch_stats({"--kv-cache-memory", small_cache()}), "preemptions")), 0)
       << "the small cache of the other tests forces preemption";
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, Invariance,
-    ::testing::Values(Setting{"wide_llama", "float32"}, Setting{"wide_llama", "bfloat16"},
-                      Setting{"wide_gpt2", "float32"}, Setting{"wide_gpt2", "float16"}),
-    [](const auto& param) { return param.param.config + "_" + param.param.dtype; });
+INSTANTIATE_TEST_SUITE_P(Models, Invariance,
+                         ::testing::Values(Setting{"wide_llama", "float32"},
+                                           Setting{"wide_llama", "bfloat16"},
+                                           Setting{"wide_gpt2", "float32"},
+                                           Setting{"wide_gpt2", "float16"},
+                                           Setting{"wide_llama", "bfloat16", "int8"},
+                                           Setting{"wide_llama", "float32", "int4"}),
+                         [](const auto& param) { return param.param.name(); });
 
 }  // namespace
 }  // namespace trireme::testing

@@ -38,6 +38,7 @@ class AmxBackend final : public Backend {
   }
 
   std::string_view name() const override { return name_; }
+  std::string_view arithmetic() const override { return "amx"; }
 
   void linear(ThreadPool& threads, const LinearArgs& args) const override {
     if (args.shape->dtype != DType::bf16) {

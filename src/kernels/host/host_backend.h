@@ -8,6 +8,7 @@ namespace trireme {
 
 class HostBackend : public Backend {
  public:
+  std::string_view arithmetic() const override { return "plain"; }
   std::int64_t panel_rows() const override;
   std::size_t packed_bytes(const MatrixShape& shape) const override;
   void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
