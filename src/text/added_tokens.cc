@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "text/json_view.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 

@@ -8,12 +8,13 @@
 #include <string_view>
 #include <vector>
 
-#include "text/json_view.h"
 #include "text/normalizer.h"
 #include "text/splits.h"
 #include "text/token_table.h"
 
 namespace trireme::text {
+
+class JsonView;
 
 /// One added token, with the flags of Hugging Face's AddedToken.
 struct AddedToken {

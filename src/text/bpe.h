@@ -3,17 +3,19 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "text/json_view.h"
 #include "text/token_table.h"
 #include "text/word_cache.h"
 
 namespace trireme::text {
+
+class JsonView;
 
 /// How a BPE model treats what is not in its vocabulary.
 struct BpeOptions {

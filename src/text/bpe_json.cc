@@ -3,6 +3,7 @@
 
 #include "core/read_file.h"
 #include "text/bpe.h"
+#include "text/json_view.h"
 
 namespace trireme::text {
 namespace {

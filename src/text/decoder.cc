@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "text/decoder_stages.h"
+#include "text/json_view.h"
 #include "text/pattern_json.h"
 #include "text/utf8.h"
 

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "text/json_view.h"
-
 namespace trireme::text {
+
+class JsonView;
 
 /// A decoding under way: one step of it, and through `next` all that follow.
 class DecodeStage {

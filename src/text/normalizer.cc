@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "text/byte_level.h"
+#include "text/json_view.h"
 #include "text/pattern_json.h"
 #include "text/unicode.h"
 #include "text/utf8.h"

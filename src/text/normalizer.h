@@ -4,9 +4,9 @@
 #include <memory>
 #include <string>
 
-#include "text/json_view.h"
-
 namespace trireme::text {
+
+class JsonView;
 
 /// A text on its way through the normalizers.
 struct NormalizedText {

@@ -2,6 +2,7 @@
 #include "text/pattern_json.h"
 
 #include "core/error.h"
+#include "text/json_view.h"
 
 namespace trireme::text {
 

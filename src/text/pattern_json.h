@@ -3,10 +3,11 @@
 
 #include <memory>
 
-#include "text/json_view.h"
 #include "text/regex.h"
 
 namespace trireme::text {
+
+class JsonView;
 
 /// Error (input) when the pattern is neither, is empty, or is a malformed regular expression.
 std::unique_ptr<Pattern> read_pattern(const JsonView& json);

@@ -2,6 +2,7 @@
 #include "text/post_processor.h"
 
 #include "core/error.h"
+#include "text/json_view.h"
 #include "text/token_table.h"
 
 namespace trireme::text {

@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
-#include "text/json_view.h"
-
 namespace trireme::text {
+
+class JsonView;
 
 /// Puts special tokens around the tokens of a text. One without steps changes nothing.
 class PostProcessor {

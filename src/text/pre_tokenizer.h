@@ -3,10 +3,11 @@
 
 #include <memory>
 
-#include "text/json_view.h"
 #include "text/splits.h"
 
 namespace trireme::text {
+
+class JsonView;
 
 class PreTokenizer {
  public:

@@ -3,7 +3,9 @@
 #include <array>
 #include <charconv>
 
+#include "core/error.h"
 #include "core/read_file.h"
+#include "text/json_view.h"
 #include "text/tokenizer_parts.h"
 
 namespace trireme {

@@ -1,6 +1,7 @@
 #include "text/jinja/template.h"
 
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "text/jinja/fault.h"
