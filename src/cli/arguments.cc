@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "cli/output.h"
 #include "cli/sizes.h"
@@ -19,6 +21,18 @@ void add_bytes(CLI::App& app, const std::string& flag, std::int64_t& bytes, cons
                const char* group) {
   const auto parse = [&bytes, flag](const std::string& text) { bytes = parse_bytes(text, flag); };
   app.add_option_function<std::string>(flag, parse, help)->type_name("BYTES")->group(group);
+}
+
+/// Checks for a number from `least` (or above it) to `most`; `expected` says so in words.
+CLI::Validator number_within(double least, bool least_itself, double most,
+                             const std::string& expected) {
+  const auto check = [=](const std::string& text) {
+    double value = 0;
+    const bool good = CLI::detail::lexical_cast(text, value) && std::isfinite(value) &&
+                      (least_itself ? value >= least : value > least) && value <= most;
+    return good ? std::string() : fmt::format("{}: expected {}", text, expected);
+  };
+  return {[check](std::string& text) { return check(text); }, ""};
 }
 
 /// Every spelling of every flag that `app` knows.
@@ -172,18 +186,29 @@ void Arguments::add_machine(Options& options) {
 
 void Arguments::add_sampling(SamplingParams& sampling) {
   const char* group = "Sampling (defaults from the model's generation_config.json)";
-  const auto add = [&](const char* name, auto& value, const char* type, const char* help) {
-    app_.add_option(name, value, help)->type_name(type)->group(group);
+  constexpr double any = std::numeric_limits<double>::max();
+  const auto add = [&](const char* name, auto& value, const char* type, const char* help,
+                       const CLI::Validator& check) {
+    app_.add_option(name, value, help)->type_name(type)->group(group)->check(check);
   };
-  add("-n,--max-new-tokens,--max-tokens", sampling.max_new_tokens, "N", "Most tokens to generate");
-  add("--temperature", sampling.temperature, "X", "0: always the likeliest token");
-  add("--top-k", sampling.top_k, "N", "Choose among the N likeliest; 0 or -1: among all");
-  add("--top-p", sampling.top_p, "X", "Choose among the likeliest that make up this probability");
-  add("--min-p", sampling.min_p, "X", "Leave out what is less likely than X times the likeliest");
-  add("--repetition-penalty", sampling.repetition_penalty, "X", "Above 1: avoid repetition");
+  add("-n,--max-new-tokens,--max-tokens", sampling.max_new_tokens, "N", "Most tokens to generate",
+      number_within(1, true, any, "a number from 1 up"));
+  add("--temperature", sampling.temperature, "X", "0: always the likeliest token",
+      number_within(0, true, any, "a number from 0 (greedy) up"));
+  add("--top-k", sampling.top_k, "N", "Choose among the N likeliest; 0 or -1: among all",
+      number_within(-1, true, any, "a positive number, or 0 or -1 for all"));
+  add("--top-p", sampling.top_p, "X", "Choose among the likeliest that make up this probability",
+      number_within(0, false, 1, "a number above 0 and at most 1"));
+  add("--min-p", sampling.min_p, "X", "Leave out what is less likely than X times the likeliest",
+      number_within(0, true, 1, "a number from 0 to 1"));
+  add("--repetition-penalty", sampling.repetition_penalty, "X", "Above 1: avoid repetition",
+      number_within(0, false, any, "a number above 0"));
   app_.add_option("--stop", sampling.stop, "End the text before this string; may be repeated")
       ->type_name("TEXT")
       ->group(group)
+      ->check(CLI::Validator(
+          [](std::string& text) { return std::string(text.empty() ? "the string is empty" : ""); },
+          ""))
       ->take_all()
       ->expected(1)
       ->allow_extra_args(false);
@@ -194,6 +219,7 @@ void Arguments::add_sampling(SamplingParams& sampling) {
 }
 
 void Arguments::add_exit_code(int code, const std::string& meaning) {
+  std::erase_if(exit_codes_, [&](const auto& known) { return known.first == code; });
   exit_codes_.emplace_back(code, meaning);
 }
 
@@ -244,7 +270,7 @@ void Arguments::reject(const CLI::ParseError& error) const {
   }
   for (const std::string& extra : app_.remaining()) {
     throw Error(ErrorKind::usage,
-                fmt::format("unexpected argument '{}'; quote text with spaces{}", extra, more));
+                fmt::format("unexpected argument '{}'; {}{}", extra, argument_hint_, more));
   }
   throw Error(ErrorKind::usage, error.what() + more);
 }

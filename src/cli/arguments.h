@@ -30,7 +30,9 @@ class Arguments {
   void add_sampling(SamplingParams& sampling);
   /// In place of "trireme VERB [OPTIONS]".
   void set_usage(std::string usage) { usage_ = std::move(usage); }
-  /// Lines for the help's list of exit codes besides the usual ones.
+  /// What to say about an argument too many.
+  void set_argument_hint(std::string hint) { argument_hint_ = std::move(hint); }
+  /// Lines for the help's list of exit codes besides the usual ones, or in place of one.
   void add_exit_code(int code, const std::string& meaning);
 
   /// Parses. False when only help was asked for: it has been printed. Throws Error(usage), with
@@ -47,6 +49,7 @@ class Arguments {
   CLI::App app_;
   std::vector<std::string> examples_;
   std::string usage_;
+  std::string argument_hint_ = "quote text with spaces";
   std::vector<std::pair<int, std::string>> exit_codes_;
   const Options* options_ = nullptr;  ///< whose device is to be checked
 };

@@ -134,7 +134,7 @@ TEST(Run, BadRequestsFailClearly) {
   EXPECT_EQ(too_long.exit_code, 1);
   EXPECT_NE(too_long.err.find("--max-model-len"), std::string::npos) << too_long.err;
   EXPECT_EQ(too_long.out, "");
-  EXPECT_EQ(failure({"x", "--top-p", "7"}).exit_code, 1);
+  EXPECT_EQ(failure({"x", "--top-p", "7"}).exit_code, 2);
   EXPECT_EQ(failure({"x", "-dp", "2"}).exit_code, 2);
   EXPECT_EQ(failure({"x", "--isa", "abacus", "-tp", "2"}).exit_code, 2);
   EXPECT_EQ(failure({"\xff\xfe"}).exit_code, 1);

@@ -145,5 +145,35 @@ TEST(Arguments, HelpNamesEverything) {
   EXPECT_EQ(help.find("\n\n\n"), std::string::npos);
 }
 
+TEST(Sampling, WhatCanNotBeMeantIsWrongUsage) {
+  const auto message = [](const Words& words) {
+    try {
+      parse(words);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  for (const Words& words : {Words{"--temperature", "-1"},
+                             {"--temperature", "nan"},
+                             {"--temperature", "warm"},
+                             {"--top-k", "-2"},
+                             {"--top-p", "0"},
+                             {"--top-p", "1.5"},
+                             {"--min-p", "-0.1"},
+                             {"--repetition-penalty", "0"},
+                             {"-n", "0"},
+                             {"-n", "x"},
+                             {"--stop", ""}}) {
+    EXPECT_NE(message(words).find(words[0] == "-n" ? "--max-new-tokens" : words[0]),
+              std::string::npos)
+        << words[0] << " " << words[1] << ": " << message(words);
+  }
+  EXPECT_EQ(message({"--temperature", "0", "--top-k", "-1", "--top-p", "1", "--min-p", "0", "-n",
+                     "1", "--repetition-penalty", "0.9"}),
+            "");
+}
+
 }  // namespace
 }  // namespace trireme
