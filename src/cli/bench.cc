@@ -165,7 +165,7 @@ void add_workload(CLI::App& app, BenchOptions& options) {
   const auto add = [&](const char* name, auto& value, const char* help) {
     app.add_option(name, value, help)
         ->type_name("N")
-        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30))
+        ->check(at_least_one(std::int64_t{1} << 30))
         ->capture_default_str();
   };
   add("--prompt-tokens", options.prompt_tokens, "Tokens of each prompt");

@@ -81,6 +81,9 @@ int doctor_main(int argc, char** argv) {
                       "says what to do\nabout what is missing.",
                       {"trireme doctor", "trireme doctor --json | jq .usable"});
   bool json = false;
+  arguments.add_exit_code(0, "Trireme can run here");
+  arguments.add_exit_code(2, "wrong usage of a flag");
+  arguments.add_exit_code(4, "Trireme cannot run here");
   arguments.app().add_flag("--json", json, "For programs: one JSON object");
   if (!arguments.parse(argc, argv)) return 0;
   const DoctorReport report = examine_machine();

@@ -42,7 +42,12 @@ int launch_main(int argc, char** argv) {
       ->required()
       ->check(at_least_one(most_ranks));
   app.add_flag("--prefix", spec.prefix_output, "Begin each line of a rank's output with [rank R]");
-  flags.add_exit_code(5, "stopped: a rank died or hung");
+  flags.set_argument_hint("name the program after --, as in `trireme launch -n 4 -- ./my_program`");
+  flags.add_exit_code(0, "all ranks exited with 0");
+  flags.add_exit_code(1, "the program cannot be started, or a signal ended a rank");
+  flags.add_exit_code(2, "wrong usage of a flag");
+  flags.add_exit_code(4, "not enough resources to start the ranks");
+  flags.add_exit_code(5, "a rank hung; else what the first rank that failed exited with");
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   if (!flags.parse(static_cast<int>(pointers.size()), pointers.data())) return 0;

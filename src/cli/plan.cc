@@ -52,6 +52,9 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
   app.get_option("--model")->required();
   arguments.add_plan(flags.options);
   arguments.add_machine(flags.options);
+  arguments.add_exit_code(0, "the plan fits");
+  arguments.add_exit_code(2, "wrong usage: a flag, or sizes that the model cannot be cut into");
+  arguments.add_exit_code(4, "the plan does not fit; flags that would are named");
   return arguments.parse(argc, argv);
 }
 

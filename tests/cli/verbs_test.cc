@@ -48,6 +48,7 @@ TEST(Mistakes, AreUsageErrorsWithAHint) {
   mistake({"help", "rnu"}, "did you mean run?");
   mistake({"run", "--modle", llama(), "x"}, "did you mean --model?");
   mistake({"run", "x"}, "--model");
+  mistake({"launch", "-n", "2", "ls"}, "name the program after --");
   mistake({"score", "-m", llama()}, "--input");
   mistake({"run", "-m", llama(), "-tp", "9", "x"}, "at most 8");
   mistake({"run", "-m", llama(), "-pp", "9", "x"}, "at most 8 stages");
