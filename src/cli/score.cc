@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <signal.h>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -31,10 +32,10 @@ bool parse(ScoreSettings& settings, int argc, char** argv) {
        "out.safetensors"});
   CLI::App& app = arguments.app();
   const char* group = "Rows";
-  app.add_option(
-         "-i,--input", settings.input,
-         "JSON Lines with \"text\" or \"prompt\" (and \"id\"), or a text a line; -: standard "
-         "input")
+  app.add_option("-i,--input", settings.input,
+                 "JSON Lines with \"text\" or \"prompt\" (and \"id\"), a text a line, CSV or "
+                 "TSV;\n-: standard "
+                 "input")
       ->type_name("FILE")
       ->group(group)
       ->required();
@@ -46,6 +47,10 @@ bool parse(ScoreSettings& settings, int argc, char** argv) {
       ->type_name("FORMAT")
       ->group(group)
       ->capture_default_str();
+  app.add_option("--prompt-template", settings.prompt_template,
+                 "The text, with {column} for each row's values ({{ and }} are braces)")
+      ->type_name("TEXT")
+      ->group(group);
   app.add_flag("--ids", settings.token_ids,
                "Rows are token ids: [1, 2] or {\"token_ids\": [1, 2]} or 1 2")
       ->group(group);
@@ -63,9 +68,21 @@ bool parse(ScoreSettings& settings, int argc, char** argv) {
   return arguments.parse(argc, argv);
 }
 
+void refuse_to_replace(const std::string& file, const char* flag, const std::string& input) {
+  std::error_code ignored;
+  if (file.empty() || !std::filesystem::equivalent(file, input, ignored) ||
+      !std::filesystem::is_regular_file(file, ignored)) {
+    return;
+  }
+  throw Error(ErrorKind::usage,
+              fmt::format("{} {}: this is the input; choose another file", flag, file));
+}
+
 /// What would otherwise go wrong only after the model is loaded.
 void check_files(const ScoreSettings& settings, const std::string& input) {
   if (!read_only_once(input)) open_bytes(input);
+  refuse_to_replace(settings.output, "-o", input);
+  refuse_to_replace(settings.logits, "--logits", input);
   if (settings.output != "-") Output probe(settings.output);
   if (settings.logits.empty()) return;
   if (settings.logits == settings.output) {

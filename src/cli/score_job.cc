@@ -37,7 +37,7 @@ class ScoreInput {
   ScoreInput(const ScoreSettings& settings, const std::string& path)
       : token_ids_(settings.token_ids),
         reader_(open_bytes(path), reader_options(settings)),
-        codec_(row_settings()) {}
+        codec_(row_settings(settings)) {}
 
   std::optional<RawRow> next() { return reader_.next(); }
   /// Whether next() returns at once, where the input is a pipe.
@@ -60,8 +60,9 @@ class ScoreInput {
     options.token_ids = settings.token_ids;
     return options;
   }
-  RowSettings row_settings() const {
+  RowSettings row_settings(const ScoreSettings& settings) const {
     RowSettings rows;
+    rows.prompt_template = settings.prompt_template;
     rows.format = reader_.format();
     rows.delimiter = reader_.delimiter();
     rows.csv_header = reader_.csv_header();

@@ -14,6 +14,7 @@ struct ScoreSettings {
   std::string output = "-";
   std::string logits;  ///< file; empty: none
   std::string input_format = "auto";
+  std::string prompt_template;
   bool token_ids = false;
 };
 

@@ -50,6 +50,17 @@ TEST(Score, IdsGiveWhatTheirTextGives) {
   EXPECT_EQ(object.out, text.out);
 }
 
+TEST(Score, ATemplateMakesTextsOfColumns) {
+  const std::string csv = "question,answer\nTo be,or not\n";
+  const Words words = score_words("-") + Words{"--input-format", "csv"};
+  const Outcome filled = trireme(words + Words{"--prompt-template", "{question} {answer}"}, csv);
+  EXPECT_EQ(filled.exit_code, 0) << filled.err;
+  EXPECT_EQ(filled.out, trireme(score_words("-"), "To be or not\n").out);
+  const Outcome without = trireme(words, csv);
+  EXPECT_EQ(without.exit_code, 2);
+  EXPECT_NE(without.err.find("--prompt-template"), std::string::npos) << without.err;
+}
+
 TEST(Score, ABadRowStopsNobodyElse) {
   const Outcome outcome =
       trireme(score_words("-"),
@@ -79,7 +90,10 @@ TEST(Score, TheSameBytesUnderEveryPlanFromAFileAndFromAPipe) {
   };
   const std::string expected = bytes({}, false);
   EXPECT_GT(expected.size(), 100000u);
-  for (const Words& plan : {Words{"-tp", "2"}, {"-dp", "2", "-pp", "2"}, {"-tp", "3"}}) {
+  for (const Words& plan : {Words{"-tp", "2"},
+                            {"-dp", "2", "-pp", "2"},
+                            {"-tp", "3"},
+                            {"-dp", "2", "--max-num-batched-tokens", "7"}}) {
     EXPECT_TRUE(bytes(plan, false) == expected) << plan[0];
     EXPECT_TRUE(bytes(plan, true) == expected) << plan[0] << " from a pipe";
   }
@@ -113,6 +127,9 @@ TEST(Score, UnusableFilesFailBeforeAnythingIsLoaded) {
   EXPECT_EQ(code(folder / "rows", folder / "no/such/folder"), 1);
   EXPECT_EQ(code(folder / "rows", folder.path()), 1);
   EXPECT_EQ(code(folder / "rows", folder / "out", {"--logits", folder / "no/such"}), 1);
+  EXPECT_EQ(code(folder / "rows", folder / "rows"), 2);
+  EXPECT_EQ(code(folder / "rows", folder / "out", {"--logits", folder / "rows"}), 2);
+  EXPECT_EQ(read_file(folder / "rows"), "x\n") << "the input is not replaced";
   EXPECT_EQ(code(folder / "rows", folder / "out", {"--logits", "/dev/null"}), 2);
   EXPECT_EQ(code(folder / "rows", folder / "out", {"--logits", folder / "out"}), 2);
   EXPECT_FALSE(std::filesystem::exists(folder / "out"));
