@@ -110,7 +110,7 @@ void look_at_instructions(Examination& report) {
   const bool avx2 = has_cpu_flag("avx2") && has_cpu_flag("fma");
   add("AVX2 and FMA", avx2, "the avx2 backend");
   add("AVX-512", has_cpu_flag("avx512f") && has_cpu_flag("avx512bw"), "the avx512 backend");
-  add("AVX-512 VNNI", has_cpu_flag("avx512_vnni"), "not needed so far");
+  add("AVX-512 VNNI", has_cpu_flag("avx512_vnni"), "the avx512vnni backend");
   add("AVX-512 BF16", has_cpu_flag("avx512_bf16"), "the avx512bf16 backend");
   const std::string amx = amx_status();
   const bool refused = amx != "granted" && has_cpu_flag("amx_tile");
