@@ -14,25 +14,35 @@ Outcome shell(const std::string& script) {
 constexpr const char* long_run =
     "$T run -m $M hello --ignore-eos -n 1000 --isa reference --max-num-seqs 1 ";
 
+/// Has the long run under way in the background as $p, writing, does `then`, and waits for its end:
+/// a run that has been given so many seconds may not have begun on a machine that is busy.
+Outcome once_it_writes(const std::string& plan, const std::string& then) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  // A shell's background process ignores SIGINT unless told otherwise.
+  return shell("O=" + out + "; : > $O\nenv --default-signal=INT " + long_run + plan +
+               " > $O & p=$!\n"
+               "for i in $(seq 600); do [ $(wc -c < $O) -gt 10 ] && break; sleep 0.1; done\n" +
+               then + "\nwait $p; code=$?; cat $O; exit $code");
+}
+
 TEST(Interrupt, EndsARunPolitely) {
-  const Outcome outcome = shell(std::string("timeout --preserve-status -s INT 2 ") + long_run);
+  const Outcome outcome = once_it_writes("", "kill -INT $p");
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   EXPECT_GT(outcome.out.size(), 10u) << "what was generated is there";
   EXPECT_EQ(outcome.out.back(), '\n');
 }
 
 TEST(Interrupt, ReachesAllRanks) {
-  const Outcome outcome =
-      shell(std::string("timeout --preserve-status -s TERM 3 ") + long_run + "-tp 2 -pp 2");
+  const Outcome outcome = once_it_writes("-tp 2 -pp 2", "kill -TERM $p");
   EXPECT_EQ(outcome.exit_code, 143) << outcome.err;
   EXPECT_EQ(outcome.err, "");
 }
 
 TEST(DeadRank, EndsTheRunWithAMessage) {
-  const Outcome outcome = shell(std::string(long_run) +
-                                "-tp 2 -pp 2 & p=$!; sleep 2\n"
-                                "set -- $(cat /proc/$p/task/$p/children)\n"
-                                "kill -9 $2; wait $p");
+  const Outcome outcome = once_it_writes("-tp 2 -pp 2",
+                                         "set -- $(cat /proc/$p/task/$p/children)\n"
+                                         "kill -9 $2");
   EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
   EXPECT_NE(outcome.err.find("killed by signal 9"), std::string::npos) << outcome.err;
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
