@@ -10,7 +10,7 @@ namespace {
 // Wide enough that scales cost little (1.6 and 6 % of the bytes) and that integer units work
 // undisturbed, narrow enough for outliers: docs/quantization.md has what other widths do to
 // perplexity.
-constexpr std::int64_t int8_group = 128;
+constexpr std::int64_t int8_group = 256;
 constexpr std::int64_t int4_group = 64;
 
 // The depth of one AMX tile: 32 bfloat16 or 64 bytes.
