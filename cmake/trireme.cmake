@@ -22,6 +22,12 @@ if(TRIREME_SANITIZE)
   target_compile_definitions(trireme_flags INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
 
+# Limits of time in tests are for a plain build: a sanitizer's takes several times as long.
+set(TRIREME_TEST_PATIENCE 1)
+if(TRIREME_SANITIZE)
+  set(TRIREME_TEST_PATIENCE 5)
+endif()
+
 if(TRIREME_FUZZ)
   # The libraries too, or the fuzzers would be blind to what they reach.
   target_compile_options(trireme_flags INTERFACE -fsanitize=fuzzer-no-link)
@@ -42,6 +48,7 @@ function(trireme_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
+  math(EXPR ARG_TIMEOUT "${ARG_TIMEOUT} * ${TRIREME_TEST_PATIENCE}")
   if(NOT ARG_LABELS)  # the kind of test is the folder under tests/: unit, device, dist, ...
     file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR}/tests ${CMAKE_CURRENT_SOURCE_DIR})
     string(REGEX REPLACE "/.*" "" ARG_LABELS ${folder})

@@ -109,7 +109,7 @@ bool Running::ended() {
 }
 
 Outcome Running::wait() {
-  const auto end = Clock::now() + seconds(60);
+  const auto end = Clock::now() + seconds(60) * TRIREME_TEST_PATIENCE;
   while (!ended() && Clock::now() < end) std::this_thread::sleep_for(milliseconds(2));
   if (!ended()) {
     ADD_FAILURE() << "the program hangs; it said: " << read_file(folder_ / "err");
@@ -204,7 +204,7 @@ void Job::forget_output() const {
 }
 
 bool Job::await(Running& running, const std::function<bool()>& done) {
-  const auto end = Clock::now() + seconds(30);
+  const auto end = Clock::now() + seconds(30) * TRIREME_TEST_PATIENCE;
   while (!done()) {
     if (running.ended() || Clock::now() > end) return false;
     std::this_thread::sleep_for(milliseconds(1));
