@@ -162,7 +162,7 @@ class DeviceTest : public testing::TestWithParam<std::string> {
 
 constexpr DType weight_dtypes[] = {DType::f32, DType::bf16, DType::f16};
 inline const Format weight_formats[] = {DType::f32,       DType::bf16,     DType::f16,
-                                        {DType::i8, 128}, {DType::i8, 32}, {DType::i4, 64},
+                                        {DType::i8, 256}, {DType::i8, 32}, {DType::i4, 64},
                                         {DType::i4, 8}};
 
 }  // namespace trireme::test
