@@ -4,6 +4,7 @@
 #   bench/e2e/run.sh [BUILD_FOLDER]                      all; several minutes
 #   BENCH_SET="gpt2 llama-1b" bench/e2e/run.sh           some of: gpt2 llama-1b llama-8b plans
 #   LLAMA_BENCH=.../llama-bench LLAMA_GGUF_1B=m.gguf     also llama.cpp on a model of the same shape
+#   TRANSFORMERS_PYTHON=.../python                       also transformers in bfloat16, by that Python
 #   BENCH_PROCESSOR_TIME=1                               one thread's processor time, where other
 #                                                        programs run; without the plans
 #   BENCH_JSON=results.jsonl                             also keep every report as a line of JSON
@@ -87,7 +88,17 @@ if wanted llama-1b; then
   row "llama-1b, bfloat16" --shape llama-1b "${common[@]}"
   row "llama-1b, bfloat16, 8 sequences of 64 prompt" --shape llama-1b --sequences 8 --prompt-tokens 64 \
     "${common[@]}"
+  row "llama-1b, bfloat16, 32 sequences of 128 prompt" --shape llama-1b --sequences 32 \
+    --prompt-tokens 128 --threads "$threads" --repetitions 1 "${clock[@]}"
+  for bits in int8 int4; do
+    row "llama-1b, $bits" --shape llama-1b --quantization "$bits" "${common[@]}"
+  done
+  row "llama-1b, int8, 32 sequences of 128 prompt" --shape llama-1b --sequences 32 \
+    --prompt-tokens 128 --quantization int8 --threads "$threads" --repetitions 1 "${clock[@]}"
   llama_cpp "llama-1b, llama.cpp" "${LLAMA_GGUF_1B:-}"
+  [[ -z ${TRANSFORMERS_PYTHON:-} ]] ||
+    "$TRANSFORMERS_PYTHON" bench/e2e/transformers_bench.py --threads "$threads" \
+      --repetitions "$repetitions" "${clock[@]}"
 fi
 if wanted llama-8b; then
   if (($(available_gib) >= 18)); then
