@@ -2,45 +2,33 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <span>
 
 #include "core/error.h"
+#include "kernels/interleave.h"
 #include "kernels/quantize.h"
 
 namespace trireme::packed {
 
 namespace {
 
-/// Copies `count` units of T from each of `rows` rows, `row_bytes` apart and of any alignment, to
-/// [count][32].
-template <typename T>
-void interleave(const std::byte* source, std::size_t row_bytes, std::size_t rows, std::size_t count,
-                std::byte* target) {
-  for (std::size_t i = 0; i < count; ++i) {
-    for (std::size_t lane = 0; lane < rows; ++lane) {
-      std::memcpy(target + (i * panel_rows + lane) * sizeof(T),
-                  source + lane * row_bytes + i * sizeof(T), sizeof(T));
-    }
-  }
-}
-
 /// One shard of `width` k. Pairs of bfloat16 move as one unit; an odd last one leaves its partner
-/// zero.
+/// zero, and so are lanes and k that no weight fills.
 void pack_shard(DType dtype, const std::byte* source, std::size_t row_bytes, std::size_t rows,
-                std::size_t width, std::byte* target) {
-  switch (dtype) {
-    case DType::f32:
-      return interleave<std::uint32_t>(source, row_bytes, rows, width, target);
-    case DType::f16:
-      return interleave<std::uint16_t>(source, row_bytes, rows, width, target);
-    default:
-      break;
+                std::size_t width, std::span<std::byte> target) {
+  const std::size_t unit = dtype == DType::f16 ? 2 : 4;
+  const std::size_t units = dtype == DType::bf16 ? width / 2 : width;
+  const std::size_t filled = units * panel_rows * unit;
+  if (rows < panel_rows) {
+    std::memset(target.data(), 0, target.size());
+  } else {
+    std::memset(target.data() + filled, 0, target.size() - filled);
   }
-  const std::size_t pairs = width / 2;
-  interleave<std::uint32_t>(source, row_bytes, rows, pairs, target);
-  if (width % 2 == 0) return;
+  if (dtype == DType::f16) return interleave_halves(source, row_bytes, rows, units, target.data());
+  interleave_words(source, row_bytes, rows, units, target.data());
+  if (dtype != DType::bf16 || width % 2 == 0) return;
   for (std::size_t lane = 0; lane < rows; ++lane) {
-    std::memcpy(target + (pairs * panel_rows + lane) * 4, source + lane * row_bytes + pairs * 4, 2);
+    std::memcpy(target.data() + filled + lane * unit, source + lane * row_bytes + units * unit, 2);
   }
 }
 
@@ -54,49 +42,56 @@ std::size_t byte_index(DType dtype, std::int64_t lane, std::int64_t k) {
 
 bool in_high_half(DType dtype, std::int64_t k) { return dtype == DType::i4 && k % 8 >= 4; }
 
-/// Puts an integer, its zero added, in its place.
-void put(DType dtype, std::byte* integers, std::int64_t lane, std::int64_t k, std::uint8_t value) {
-  std::byte& target = integers[byte_index(dtype, lane, k)];
+/// Integers of a row, their zeros added, as they are stored: `count` is a multiple of 8.
+void store_row(DType dtype, const std::uint8_t* q, std::size_t count, std::byte* row) {
   if (dtype == DType::i8) {
-    target = std::byte{value};
-  } else if (in_high_half(dtype, k)) {
-    target = (target & std::byte{0x0f}) | std::byte{value} << 4;
-  } else {
-    target = (target & std::byte{0xf0}) | std::byte{value};
+    std::memcpy(row, q, count);
+    return;
+  }
+  for (std::size_t k = 0; k < count; k += 8, row += 4) {
+    std::uint32_t low = 0;
+    std::uint32_t high = 0;
+    std::memcpy(&low, q + k, sizeof(low));
+    std::memcpy(&high, q + k + 4, sizeof(high));
+    low |= high << 4;  // four bytes at once: none is above 15
+    std::memcpy(row, &low, sizeof(low));
   }
 }
 
-/// One group of `width` k of `rows` rows, `ld` floats apart.
-void pack_group(const MatrixShape& shape, const float* source, std::int64_t ld, std::int64_t rows,
+/// One group of `width` k of `rows` rows of float32, `row_bytes` apart.
+void pack_group(DType dtype, const std::byte* source, std::size_t row_bytes, std::int64_t rows,
                 std::int64_t width, std::byte* target) {
-  const bool bytes = shape.dtype == DType::i8;
-  const std::byte zeros = bytes ? std::byte{0x80} : std::byte{0x88};
-  std::byte* integers = target + scale_bytes;
-  std::memset(target, 0, scale_bytes);
-  std::memset(integers, std::to_integer<int>(zeros),
-              packed_group_bytes(shape.dtype, width) - scale_bytes);
+  const std::size_t row_stored = (packed_group_bytes(dtype, width) - scale_bytes) / panel_rows;
+  const std::size_t padded = dtype == DType::i8 ? row_stored : row_stored * 2;
+  std::byte integers[panel_rows * quant::widest_group];
   std::uint8_t q[quant::widest_group];
-  for (std::int64_t lane = 0; lane < rows; ++lane) {
-    const std::uint16_t scale = quant::quantize_weights(source + lane * ld, width, shape.dtype, q);
-    std::memcpy(target + lane * 2, &scale, sizeof(scale));
-    for (std::int64_t k = 0; k < width; ++k) put(shape.dtype, integers, lane, k, q[k]);
+  std::memset(q, quant::zero_of(dtype), padded);
+  for (std::int64_t lane = rows; lane < panel_rows; ++lane) {
+    store_row(dtype, q, padded, integers + static_cast<std::size_t>(lane) * row_stored);
   }
+  std::memset(target, 0, scale_bytes);
+  for (std::int64_t lane = 0; lane < rows; ++lane, source += row_bytes) {
+    float weights[quant::widest_group];
+    std::memcpy(weights, source, static_cast<std::size_t>(width) * sizeof(float));
+    const std::uint16_t scale = quant::quantize_weights(weights, width, dtype, q);
+    std::memcpy(target + lane * 2, &scale, sizeof(scale));
+    store_row(dtype, q, padded, integers + static_cast<std::size_t>(lane) * row_stored);
+  }
+  interleave_words(integers, row_stored, panel_rows, row_stored / 4, target + scale_bytes);
 }
 
 void pack_quantized_panel(const MatrixShape& shape, const std::byte* source, std::int64_t rows,
                           std::byte* target) {
   TRIREME_ASSERT(shape.group > 0 && shape.group % 8 == 0 && shape.group <= quant::widest_group);
-  const std::int64_t ld = shape.k();
-  std::vector<float> values(static_cast<std::size_t>(rows * ld));
-  std::memcpy(values.data(), source, values.size() * sizeof(float));
-  const float* from = values.data();
+  const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * sizeof(float);
   for (const std::int64_t width : shape.k_shards) {
     for (std::int64_t k = 0; k < width; k += shape.group) {
       const std::int64_t count = std::min(shape.group, width - k);
-      pack_group(shape, from + k, ld, rows, count, target);
+      pack_group(shape.dtype, source + static_cast<std::size_t>(k) * sizeof(float), row_bytes, rows,
+                 count, target);
       target += packed_group_bytes(shape.dtype, count);
     }
-    from += width;
+    source += static_cast<std::size_t>(width) * sizeof(float);
   }
 }
 
@@ -131,9 +126,8 @@ void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* s
   const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * element_bytes;
   for (const std::int64_t width : shape.k_shards) {
     const std::size_t bytes = packed_shard_bytes(shape.format(), width);
-    std::memset(target, 0, bytes);
     pack_shard(shape.dtype, source, row_bytes, static_cast<std::size_t>(rows),
-               static_cast<std::size_t>(width), target);
+               static_cast<std::size_t>(width), {target, bytes});
     source += static_cast<std::size_t>(width) * element_bytes;
     target += bytes;
   }
