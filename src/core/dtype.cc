@@ -53,32 +53,33 @@ std::optional<DType> dtype_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+// Both compute every case and choose at the end: loops over them become vectors.
+
 float f16_to_f32(std::uint16_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-  const std::uint32_t exponent = (bits >> 10) & 0x1fu;
-  const std::uint32_t mantissa = bits & 0x3ffu;
-  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0)
-    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  const std::uint32_t exponent = bits & 0x7c00u;
+  const std::int32_t mantissa = bits & 0x3ff;
+  const std::uint32_t shifted = static_cast<std::uint32_t>(bits & 0x7fffu) << 13;
   // Zero and subnormals: mantissa * 2^-24 is exact in float32.
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+  const auto subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(mantissa) * 0x1p-24f);
+  const std::uint32_t finite = exponent == 0 ? subnormal : shifted + (112u << 23);
+  return std::bit_cast<float>(sign | (exponent == 0x7c00u ? shifted | 0x7f800000u : finite));
 }
 
 std::uint16_t f32_to_f16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);
-  if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
-  if (magnitude < 0x38800000u) {
-    // Subnormal in f16: adding 0.5 leaves the value, rounded to a multiple of 2^-24, in the low
-    // mantissa bits.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u));
-  }
+  // Subnormal in f16: adding 0.5 leaves the value, rounded to a multiple of 2^-24, in the low
+  // mantissa bits.
+  const std::uint32_t subnormal =
+      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
   const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
-  return static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
+  std::uint32_t result = (rounded - 0x38000000u) >> 13;
+  result = magnitude < 0x38800000u ? subnormal : result;
+  result = magnitude >= 0x477ff000u ? 0x7c00u : result;
+  result = magnitude > 0x7f800000u ? 0x7e00u : result;
+  return static_cast<std::uint16_t>(sign | result);
 }
 
 void convert_to_f32(const std::byte* source, DType dtype, float* target, std::size_t count) {

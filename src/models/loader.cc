@@ -1,120 +1,63 @@
 #include "models/loader.h"
 
-#include <fmt/ranges.h>
-
+#include <algorithm>
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <set>
 
-#include "core/error.h"
+#include "models/checked_tensor.h"
+#include "models/row_reader.h"
 
 namespace trireme {
 
 namespace {
 
-std::vector<std::int64_t> expected_shape(const ParameterSpec& parameter) {
-  const std::int64_t rows = parameter.rows_in_file();
-  if (parameter.is_vector()) return {rows};
-  if (parameter.transposed) return {parameter.cols, rows};
-  return {rows, parameter.cols};
-}
+/// What a thread fills in one go: some panels of a matrix, or a vector.
+struct Portion {
+  PackedMatrix* matrix = nullptr;
+  PackedVector* vector = nullptr;
+  Range panels;
+};
 
-bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16 || dtype == DType::f64;
-}
+// Neighbouring panels go to one thread, twice a huge page and more: were two threads to touch the
+// same fresh huge page, each would clear it. Smaller where that left threads without work.
+constexpr std::size_t largest_portion = std::size_t{4} << 20;
+constexpr std::size_t smallest_portion = std::size_t{256} << 10;
+constexpr std::size_t portions_per_thread = 32;
 
-const TensorInfo& checked_tensor(const TensorSource& source, const ParameterSpec& parameter) {
-  const TensorInfo* tensor = find_tensor(source, parameter.tensor);
-  if (tensor == nullptr) {
-    fail(ErrorKind::input,
-         "{}: the checkpoint has no tensor {}, which config.json asks for; is it complete, and do "
-         "config.json and the weights belong together?",
-         source.describe(), parameter.tensor);
-  }
-  const std::vector<std::int64_t> expected = expected_shape(parameter);
-  if (tensor->shape != expected) {
-    fail(ErrorKind::input,
-         "{}: tensor {} has shape [{}], but config.json says [{}]; do they belong together?",
-         tensor->file, tensor->name, fmt::join(tensor->shape, ", "), fmt::join(expected, ", "));
-  }
-  if (!is_floating(tensor->dtype)) {
-    fail(ErrorKind::input, "{}: tensor {} is {}; expected float32, bfloat16 or float16",
-         tensor->file, tensor->name, name_of(tensor->dtype));
-  }
-  return *tensor;
-}
-
-/// Rows `rows` (of the parameter, not of the file) and columns `cols` as float32, row-major.
-void read_float(const TensorSource& source, const ParameterSpec& parameter, Range rows, Range cols,
-                float* out) {
-  const TensorInfo& tensor = checked_tensor(source, parameter);
-  const Range in_file{rows.begin + parameter.tensor_row_begin,
-                      rows.end + parameter.tensor_row_begin};
-  const auto count = static_cast<std::size_t>(rows.size() * (cols.end == 0 ? 1 : cols.size()));
-  std::vector<std::byte> raw(count * size_of(tensor.dtype));
-  if (parameter.is_vector()) {
-    source.read(tensor, {0, 1}, in_file, raw.data());
-  } else if (parameter.transposed) {
-    source.read(tensor, cols, in_file, raw.data());
-  } else {
-    source.read(tensor, in_file, cols, raw.data());
-  }
-  if (!parameter.transposed) {
-    convert_to_f32(raw.data(), tensor.dtype, out, count);
-    return;
-  }
-  std::vector<float> columns(count);
-  convert_to_f32(raw.data(), tensor.dtype, columns.data(), count);
-  const std::int64_t n = rows.size();
-  for (std::int64_t k = 0; k < cols.size(); ++k) {
-    for (std::int64_t row = 0; row < n; ++row) {
-      out[row * cols.size() + k] = columns[static_cast<std::size_t>(k * n + row)];
+/// Everything in `store`, in the order of its memory.
+std::vector<Portion> portions_of(ParameterStore& store, int threads) {
+  const std::size_t bytes =
+      std::clamp(store.bytes() / (portions_per_thread * static_cast<std::size_t>(threads)),
+                 smallest_portion, largest_portion);
+  std::vector<Portion> portions;
+  for (PackedMatrix& matrix : store.matrices()) {
+    const std::int64_t panels = ceil_div(matrix.shape().n, store.backend().panel_rows());
+    const std::size_t total = store.backend().packed_bytes(matrix.shape());
+    const std::int64_t count = std::min(
+        panels, ceil_div(static_cast<std::int64_t>(total), static_cast<std::int64_t>(bytes)));
+    for (std::int64_t i = 0; i < count; ++i) {
+      portions.push_back({&matrix, nullptr, even_part(panels, count, i)});
     }
   }
+  for (PackedVector& vector : store.vectors()) portions.push_back({nullptr, &vector, {}});
+  return portions;
 }
 
-void convert_from_f32(const float* source, DType dtype, std::byte* target, std::size_t count) {
-  if (dtype == DType::f32) {
-    std::memcpy(target, source, count * sizeof(float));
-    return;
-  }
-  auto* out = reinterpret_cast<std::uint16_t*>(target);
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = dtype == DType::bf16 ? f32_to_bf16(source[i]) : f32_to_f16(source[i]);
-  }
-}
-
-/// Reads the stacked rows [rows.begin, rows.end) of a matrix, as Backend::pack_panel wants them.
-void read_stacked(const TensorSource& source, const PackedMatrix& matrix, Range rows,
-                  std::vector<std::byte>& out) {
-  const std::int64_t k = matrix.shape().k();
-  std::vector<float> values(static_cast<std::size_t>(rows.size() * k));
-  std::int64_t part_begin = 0;
-  for (const ParameterPart& part : matrix.parts()) {
-    const std::int64_t part_end = part_begin + part.slice.rows.size();
-    const Range overlap = intersect(rows, {part_begin, part_end});
-    if (!overlap.empty()) {
-      const std::int64_t shift = part.slice.rows.begin - part_begin;
-      read_float(source, *part.parameter, {overlap.begin + shift, overlap.end + shift},
-                 part.slice.cols, values.data() + (overlap.begin - rows.begin) * k);
-    }
-    part_begin = part_end;
-  }
-  const DType dtype = matrix.shape().group > 0 ? DType::f32 : matrix.shape().dtype;
-  out.resize(values.size() * size_of(dtype));
-  convert_from_f32(values.data(), dtype, out.data(), values.size());
-}
-
-/// Work of parallel_for must not throw: keeps the first error for the caller.
+/// Work of parallel_for must not throw: keeps the first error for the caller, and what comes after
+/// it is left out.
 class FirstError {
  public:
   template <typename Work>
   void guard(const Work& work) {
+    if (failed_.load(std::memory_order_relaxed)) return;
     try {
       work();
     } catch (...) {
       const std::lock_guard lock(mutex_);
       if (!error_) error_ = std::current_exception();
+      failed_.store(true, std::memory_order_relaxed);
     }
   }
   void rethrow() const {
@@ -122,30 +65,42 @@ class FirstError {
   }
 
  private:
+  std::atomic<bool> failed_{false};
   std::mutex mutex_;
   std::exception_ptr error_;
 };
 
-void load_matrix(ParameterStore& store, PackedMatrix& matrix, const TensorSource& source,
-                 ThreadPool& threads) {
-  const std::int64_t panel_rows = store.backend().panel_rows();
-  FirstError error;
-  threads.parallel_for(ceil_div(matrix.shape().n, panel_rows), [&](std::int64_t panel) {
-    error.guard([&] {
-      const Range rows{panel * panel_rows, std::min(matrix.shape().n, (panel + 1) * panel_rows)};
-      std::vector<std::byte> values;
-      read_stacked(source, matrix, rows, values);
-      store.backend().pack_panel(matrix.shape(), panel, values.data(), store.mutable_data(matrix));
-    });
-  });
-  error.rethrow();
+// So much is read at once: many times what a system call costs, and still in the cache when it is
+// packed.
+constexpr std::size_t read_bytes = std::size_t{256} << 10;
+
+/// How many panels of `matrix` are read at once. A file that holds the matrix transposed has a run
+/// per k: the more rows, the longer are the runs, so a portion is read whole.
+std::int64_t panels_at_once(const PackedMatrix& matrix, std::int64_t panel_rows) {
+  for (const ParameterPart& part : matrix.parts()) {
+    if (part.parameter->transposed) return matrix.shape().n;
+  }
+  const auto panel_bytes = static_cast<std::size_t>(panel_rows * matrix.shape().k()) *
+                           size_of(RowReader::dtype_of(matrix));
+  return std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(read_bytes / std::max<std::size_t>(1, panel_bytes)));
 }
 
-void load_vector(ParameterStore& store, PackedVector& vector, const TensorSource& source) {
-  float* out = store.mutable_data(vector);
-  for (const ParameterPart& part : vector.parts()) {
-    read_float(source, *part.parameter, part.slice.rows, part.slice.cols, out);
-    out += part.slice.elements();
+void load_panels(const ParameterStore& store, PackedMatrix& matrix, Range panels,
+                 RowReader& reader) {
+  const MatrixShape& shape = matrix.shape();
+  const std::int64_t panel_rows = store.backend().panel_rows();
+  const std::size_t row_bytes =
+      static_cast<std::size_t>(shape.k()) * size_of(RowReader::dtype_of(matrix));
+  const std::int64_t step = panels_at_once(matrix, panel_rows);
+  for (std::int64_t begin = panels.begin; begin < panels.end; begin += step) {
+    const std::int64_t end = std::min(begin + step, panels.end);
+    const std::byte* rows =
+        reader.read(matrix, {begin * panel_rows, std::min(shape.n, end * panel_rows)});
+    for (std::int64_t panel = begin; panel < end; ++panel) {
+      store.backend().pack_panel(shape, panel, rows, store.mutable_data(matrix));
+      rows += static_cast<std::size_t>(panel_rows) * row_bytes;
+    }
   }
 }
 
@@ -167,11 +122,23 @@ void check_checkpoint(const ModelSpec& model, const TensorSource& source) {
 
 void load_parameters(ParameterStore& store, const TensorSource& source, ThreadPool& threads,
                      const std::function<void()>& progress) {
-  for (PackedMatrix& matrix : store.matrices()) {
-    load_matrix(store, matrix, source, threads);
-    if (progress) progress();
-  }
-  for (PackedVector& vector : store.vectors()) load_vector(store, vector, source);
+  const std::vector<Portion> portions = portions_of(store, threads.size());
+  std::vector<RowReader> readers(static_cast<std::size_t>(threads.size()), RowReader(source));
+  FirstError error;
+  const auto load = [&](std::int64_t index, int thread) {
+    const Portion& portion = portions[static_cast<std::size_t>(index)];
+    RowReader& reader = readers[static_cast<std::size_t>(thread)];
+    error.guard([&] {
+      if (portion.vector != nullptr) {
+        reader.read(*portion.vector, store.mutable_data(*portion.vector));
+      } else {
+        load_panels(store, *portion.matrix, portion.panels, reader);
+      }
+      if (thread == 0 && progress) progress();
+    });
+  };
+  threads.parallel_for_with_thread(static_cast<std::int64_t>(portions.size()), load);
+  error.rethrow();
 }
 
 std::vector<DummyTensor> dummy_tensors(const ModelSpec& model) {

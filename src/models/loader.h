@@ -17,8 +17,8 @@ const TensorInfo* find_tensor(const TensorSource& source, std::string_view name)
 /// says: throws Error(input) naming the file, the tensor, both shapes.
 void check_checkpoint(const ModelSpec& model, const TensorSource& source);
 
-/// Fills every entry of `store`, which has been placed. `progress` hears of each finished entry
-/// (from one thread at a time).
+/// Fills every entry of `store`, which has been placed, on all threads. `progress` is called often,
+/// by the calling thread.
 void load_parameters(ParameterStore& store, const TensorSource& source, ThreadPool& threads,
                      const std::function<void()>& progress = {});
 

@@ -1,0 +1,118 @@
+#include "models/row_reader.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "core/convert.h"
+#include "core/error.h"
+#include "models/checked_tensor.h"
+
+namespace trireme {
+
+namespace {
+
+/// Memory for `bytes` bytes: never given back, so that its pages are cleared once.
+std::byte* room_for(std::size_t bytes, std::vector<std::byte>& memory) {
+  if (memory.size() < bytes) memory.resize(bytes);
+  return memory.data();
+}
+
+/// [k, ...] of units `row_bytes` apart to [rows, k].
+template <typename T>
+void turn_units(const std::byte* source, std::size_t row_bytes, std::size_t rows, std::size_t k,
+                std::byte* target) {
+  constexpr std::size_t block = 64 / sizeof(T);  // a line of each row
+  for (std::size_t begin = 0; begin < k; begin += block) {
+    const std::size_t end = std::min(begin + block, k);
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (std::size_t i = begin; i < end; ++i) {
+        std::memcpy(target + (row * k + i) * sizeof(T), source + i * row_bytes + row * sizeof(T),
+                    sizeof(T));
+      }
+    }
+  }
+}
+
+void turn(DType dtype, const std::byte* source, std::size_t row_bytes, std::size_t rows,
+          std::size_t k, std::byte* target) {
+  switch (size_of(dtype)) {
+    case 2:
+      return turn_units<std::uint16_t>(source, row_bytes, rows, k, target);
+    case 4:
+      return turn_units<std::uint32_t>(source, row_bytes, rows, k, target);
+    default:
+      TRIREME_ASSERT(size_of(dtype) == 8);
+      return turn_units<std::uint64_t>(source, row_bytes, rows, k, target);
+  }
+}
+
+constexpr std::int64_t rows_turned_at_once = 32;
+
+}  // namespace
+
+DType RowReader::dtype_of(const PackedMatrix& matrix) {
+  return matrix.shape().group > 0 ? DType::f32 : matrix.shape().dtype;
+}
+
+const std::byte* RowReader::read(const PackedMatrix& matrix, Range rows) {
+  const DType dtype = dtype_of(matrix);
+  const std::size_t row_bytes = static_cast<std::size_t>(matrix.shape().k()) * size_of(dtype);
+  std::byte* out = room_for(static_cast<std::size_t>(rows.size()) * row_bytes, values_);
+  std::int64_t part_begin = 0;
+  for (const ParameterPart& part : matrix.parts()) {
+    const std::int64_t part_end = part_begin + part.slice.rows.size();
+    const Range overlap = intersect(rows, {part_begin, part_end});
+    if (!overlap.empty()) {
+      const std::int64_t shift = part.slice.rows.begin - part_begin;
+      read_part(*part.parameter, {overlap.begin + shift, overlap.end + shift}, part.slice.cols,
+                dtype, out + static_cast<std::size_t>(overlap.begin - rows.begin) * row_bytes);
+    }
+    part_begin = part_end;
+  }
+  return out;
+}
+
+void RowReader::read(const PackedVector& vector, float* out) {
+  for (const ParameterPart& part : vector.parts()) {
+    read_part(*part.parameter, part.slice.rows, part.slice.cols, DType::f32,
+              reinterpret_cast<std::byte*>(out));
+    out += part.slice.elements();
+  }
+}
+
+/// Rows `rows` of the parameter, not of the file.
+void RowReader::read_part(const ParameterSpec& parameter, Range rows, Range cols, DType dtype,
+                          std::byte* out) {
+  const TensorInfo& tensor = checked_tensor(*source_, parameter);
+  const Range in_file{rows.begin + parameter.tensor_row_begin,
+                      rows.end + parameter.tensor_row_begin};
+  if (parameter.transposed && !parameter.is_vector()) {
+    return read_transposed(tensor, in_file, cols, dtype, out);
+  }
+  const Range file_rows = parameter.is_vector() ? Range{0, 1} : in_file;
+  const Range file_cols = parameter.is_vector() ? in_file : cols;
+  if (tensor.dtype == dtype) return source_->read(tensor, file_rows, file_cols, out);
+  const auto count = static_cast<std::size_t>(file_rows.size() * file_cols.size());
+  std::byte* raw = room_for(count * size_of(tensor.dtype), raw_);
+  source_->read(tensor, file_rows, file_cols, raw);
+  convert(raw, tensor.dtype, out, dtype, count);
+}
+
+void RowReader::read_transposed(const TensorInfo& tensor, Range rows, Range cols, DType dtype,
+                                std::byte* out) {
+  const auto k = static_cast<std::size_t>(cols.size());
+  const std::size_t unit = size_of(tensor.dtype);
+  const std::size_t file_row_bytes = static_cast<std::size_t>(rows.size()) * unit;
+  std::byte* raw = room_for(k * file_row_bytes, raw_);
+  source_->read(tensor, cols, rows, raw);
+  std::byte* turned = room_for(static_cast<std::size_t>(rows_turned_at_once) * k * unit, turned_);
+  for (std::int64_t row = 0; row < rows.size(); row += rows_turned_at_once) {
+    const auto some = static_cast<std::size_t>(std::min(rows_turned_at_once, rows.size() - row));
+    turn(tensor.dtype, raw + static_cast<std::size_t>(row) * unit, file_row_bytes, some, k, turned);
+    convert(turned, tensor.dtype, out, dtype, some * k);
+    out += some * k * size_of(dtype);
+  }
+}
+
+}  // namespace trireme
