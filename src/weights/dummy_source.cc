@@ -50,19 +50,26 @@ struct Stream {
   float mean = 0;
   float scale = 0;
 
-  float operator[](std::uint64_t index) const {
-    const std::uint64_t h = mix(start + (index + 1) * golden_gamma);
+  float value_of(std::uint64_t h) const {
     return mean + static_cast<float>(centred_sum(h)) * scale;
   }
 };
 
-/// Writes elements [first, first + count) of the stream.
+/// Writes elements [first, first + count) of the stream. The 64-bit products, which few vector
+/// units have, are apart from what becomes vectors.
 template <typename T, typename Round>
 void fill(const Stream& stream, std::uint64_t first, std::int64_t count, std::byte* out,
           Round round) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const T value = round(stream[first + static_cast<std::uint64_t>(i)]);
-    std::memcpy(out + static_cast<std::size_t>(i) * sizeof(T), &value, sizeof(T));
+  constexpr std::int64_t block = 256;
+  std::uint64_t hashes[block];
+  T values[block];
+  std::uint64_t step = stream.start + (first + 1) * golden_gamma;
+  for (std::int64_t done = 0; done < count; done += block) {
+    const std::int64_t some = std::min(block, count - done);
+    for (std::int64_t i = 0; i < some; ++i, step += golden_gamma) hashes[i] = mix(step);
+    for (std::int64_t i = 0; i < some; ++i) values[i] = round(stream.value_of(hashes[i]));
+    std::memcpy(out, values, static_cast<std::size_t>(some) * sizeof(T));
+    out += static_cast<std::size_t>(some) * sizeof(T);
   }
 }
 
@@ -74,9 +81,11 @@ void fill(const Stream& stream, DType dtype, std::uint64_t first, std::int64_t c
     case DType::f64:
       return fill<double>(stream, first, count, out, [](float value) { return double{value}; });
     case DType::bf16:
-      return fill<std::uint16_t>(stream, first, count, out, f32_to_bf16);
+      return fill<std::uint16_t>(stream, first, count, out,
+                                 [](float value) { return f32_to_bf16(value); });
     case DType::f16:
-      return fill<std::uint16_t>(stream, first, count, out, f32_to_f16);
+      return fill<std::uint16_t>(stream, first, count, out,
+                                 [](float value) { return f32_to_f16(value); });
     default:
       TRIREME_ASSERT(false);
   }

@@ -25,6 +25,21 @@ TEST(DummySource, SlicesEqualTheWhole) {
   EXPECT_EQ(source->bytes_read(), (13 * 15 + 49) * 4);
 }
 
+TEST(DummySource, LongRowsEqualSingleElements) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+    const auto source = make_dummy_source({{"w", dtype, {2, 777}}}, 5);
+    const TensorInfo& w = *source->find("w");
+    const std::size_t unit = size_of(dtype);
+    std::vector<std::byte> whole(2 * 777 * unit);
+    source->read(w, {0, 2}, {0, 777}, whole.data());
+    std::vector<std::byte> one(unit);
+    for (std::int64_t i = 0; i < 2 * 777; ++i) {
+      source->read(w, {i / 777, i / 777 + 1}, {i % 777, i % 777 + 1}, one.data());
+      EXPECT_EQ(std::memcmp(one.data(), whole.data() + i * unit, unit), 0) << "element " << i;
+    }
+  }
+}
+
 TEST(DummySource, HasTheWantedMeanAndDeviation) {
   const auto source = make_dummy_source({{"w", DType::f32, {1000, 1000}, 1.0f, 0.5f}}, 3);
   const auto values = read_all<float>(*source, "w", {0, 1000}, {0, 1000});
