@@ -86,6 +86,10 @@ std::int64_t panels_at_once(const PackedMatrix& matrix, std::int64_t panel_rows)
       1, static_cast<std::int64_t>(read_bytes / std::max<std::size_t>(1, panel_bytes)));
 }
 
+Range rows_of(const PackedMatrix& matrix, Range panels, std::int64_t panel_rows) {
+  return {panels.begin * panel_rows, std::min(matrix.shape().n, panels.end * panel_rows)};
+}
+
 void load_panels(const ParameterStore& store, PackedMatrix& matrix, Range panels,
                  RowReader& reader) {
   const MatrixShape& shape = matrix.shape();
@@ -95,8 +99,7 @@ void load_panels(const ParameterStore& store, PackedMatrix& matrix, Range panels
   const std::int64_t step = panels_at_once(matrix, panel_rows);
   for (std::int64_t begin = panels.begin; begin < panels.end; begin += step) {
     const std::int64_t end = std::min(begin + step, panels.end);
-    const std::byte* rows =
-        reader.read(matrix, {begin * panel_rows, std::min(shape.n, end * panel_rows)});
+    const std::byte* rows = reader.read(matrix, rows_of(matrix, {begin, end}, panel_rows));
     for (std::int64_t panel = begin; panel < end; ++panel) {
       store.backend().pack_panel(shape, panel, rows, store.mutable_data(matrix));
       rows += static_cast<std::size_t>(panel_rows) * row_bytes;
@@ -125,10 +128,19 @@ void load_parameters(ParameterStore& store, const TensorSource& source, ThreadPo
   const std::vector<Portion> portions = portions_of(store, threads.size());
   std::vector<RowReader> readers(static_cast<std::size_t>(threads.size()), RowReader(source));
   FirstError error;
+  const auto announce = [&](std::size_t index, const RowReader& reader) {
+    if (index >= portions.size() || portions[index].matrix == nullptr) return;
+    const PackedMatrix& matrix = *portions[index].matrix;
+    reader.will_read(matrix, rows_of(matrix, portions[index].panels, store.backend().panel_rows()));
+  };
   const auto load = [&](std::int64_t index, int thread) {
     const Portion& portion = portions[static_cast<std::size_t>(index)];
     RowReader& reader = readers[static_cast<std::size_t>(thread)];
     error.guard([&] {
+      // While this portion is packed, a disk reads the one that will be next.
+      const auto at = static_cast<std::size_t>(index);
+      if (at < readers.size()) announce(at, reader);
+      announce(at + readers.size(), reader);
       if (portion.vector != nullptr) {
         reader.read(*portion.vector, store.mutable_data(*portion.vector));
       } else {

@@ -12,6 +12,36 @@ namespace trireme {
 
 namespace {
 
+/// Where rows and columns of a parameter are in its tensor.
+struct Place {
+  Range rows;
+  Range cols;
+  bool transposed = false;
+};
+
+Place place_of(const ParameterSpec& parameter, Range rows, Range cols) {
+  const Range in_file{rows.begin + parameter.tensor_row_begin,
+                      rows.end + parameter.tensor_row_begin};
+  if (parameter.is_vector()) return {{0, 1}, in_file};
+  if (parameter.transposed) return {cols, in_file, true};
+  return {in_file, cols};
+}
+
+/// Calls work(parameter, rows of it, columns of it) for each part of the stacked rows `rows`.
+template <typename Work>
+void for_parts(const PackedMatrix& matrix, Range rows, const Work& work) {
+  std::int64_t part_begin = 0;
+  for (const ParameterPart& part : matrix.parts()) {
+    const std::int64_t part_end = part_begin + part.slice.rows.size();
+    const Range overlap = intersect(rows, {part_begin, part_end});
+    if (!overlap.empty()) {
+      const std::int64_t shift = part.slice.rows.begin - part_begin;
+      work(*part.parameter, Range{overlap.begin + shift, overlap.end + shift}, part.slice.cols);
+    }
+    part_begin = part_end;
+  }
+}
+
 /// Memory for `bytes` bytes: never given back, so that its pages are cleared once.
 std::byte* room_for(std::size_t bytes, std::vector<std::byte>& memory) {
   if (memory.size() < bytes) memory.resize(bytes);
@@ -58,19 +88,20 @@ DType RowReader::dtype_of(const PackedMatrix& matrix) {
 const std::byte* RowReader::read(const PackedMatrix& matrix, Range rows) {
   const DType dtype = dtype_of(matrix);
   const std::size_t row_bytes = static_cast<std::size_t>(matrix.shape().k()) * size_of(dtype);
-  std::byte* out = room_for(static_cast<std::size_t>(rows.size()) * row_bytes, values_);
-  std::int64_t part_begin = 0;
-  for (const ParameterPart& part : matrix.parts()) {
-    const std::int64_t part_end = part_begin + part.slice.rows.size();
-    const Range overlap = intersect(rows, {part_begin, part_end});
-    if (!overlap.empty()) {
-      const std::int64_t shift = part.slice.rows.begin - part_begin;
-      read_part(*part.parameter, {overlap.begin + shift, overlap.end + shift}, part.slice.cols,
-                dtype, out + static_cast<std::size_t>(overlap.begin - rows.begin) * row_bytes);
-    }
-    part_begin = part_end;
-  }
-  return out;
+  std::byte* const values = room_for(static_cast<std::size_t>(rows.size()) * row_bytes, values_);
+  std::byte* out = values;
+  for_parts(matrix, rows, [&](const ParameterSpec& parameter, Range its_rows, Range cols) {
+    read_part(parameter, its_rows, cols, dtype, out);
+    out += static_cast<std::size_t>(its_rows.size()) * row_bytes;
+  });
+  return values;
+}
+
+void RowReader::will_read(const PackedMatrix& matrix, Range rows) const {
+  for_parts(matrix, rows, [&](const ParameterSpec& parameter, Range its_rows, Range cols) {
+    const Place place = place_of(parameter, its_rows, cols);
+    source_->will_read(checked_tensor(*source_, parameter), place.rows, place.cols);
+  });
 }
 
 void RowReader::read(const PackedVector& vector, float* out) {
@@ -81,21 +112,15 @@ void RowReader::read(const PackedVector& vector, float* out) {
   }
 }
 
-/// Rows `rows` of the parameter, not of the file.
 void RowReader::read_part(const ParameterSpec& parameter, Range rows, Range cols, DType dtype,
                           std::byte* out) {
   const TensorInfo& tensor = checked_tensor(*source_, parameter);
-  const Range in_file{rows.begin + parameter.tensor_row_begin,
-                      rows.end + parameter.tensor_row_begin};
-  if (parameter.transposed && !parameter.is_vector()) {
-    return read_transposed(tensor, in_file, cols, dtype, out);
-  }
-  const Range file_rows = parameter.is_vector() ? Range{0, 1} : in_file;
-  const Range file_cols = parameter.is_vector() ? in_file : cols;
-  if (tensor.dtype == dtype) return source_->read(tensor, file_rows, file_cols, out);
-  const auto count = static_cast<std::size_t>(file_rows.size() * file_cols.size());
+  const Place place = place_of(parameter, rows, cols);
+  if (place.transposed) return read_transposed(tensor, place.cols, place.rows, dtype, out);
+  if (tensor.dtype == dtype) return source_->read(tensor, place.rows, place.cols, out);
+  const auto count = static_cast<std::size_t>(place.rows.size() * place.cols.size());
   std::byte* raw = room_for(count * size_of(tensor.dtype), raw_);
-  source_->read(tensor, file_rows, file_cols, raw);
+  source_->read(tensor, place.rows, place.cols, raw);
   convert(raw, tensor.dtype, out, dtype, count);
 }
 

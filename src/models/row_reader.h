@@ -20,6 +20,8 @@ class RowReader {
 
   /// The stacked rows `rows`, [rows, k], valid until the next call. Throws Error(input).
   const std::byte* read(const PackedMatrix& matrix, Range rows);
+  /// Says that these rows are read soon, so that a disk may begin.
+  void will_read(const PackedMatrix& matrix, Range rows) const;
   /// All of a vector.
   void read(const PackedVector& vector, float* out);
 

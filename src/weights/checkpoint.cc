@@ -62,6 +62,12 @@ class CheckpointSource : public TensorSource {
     bytes_read_ += place->file->read(*place->tensor, rows, cols, out);
   }
 
+  void will_read(const TensorInfo& tensor, Range rows, Range cols) const override {
+    const Place* place = place_of(tensor.name);
+    TRIREME_ASSERT(place != nullptr);
+    place->file->will_read(*place->tensor, rows, cols);
+  }
+
   std::int64_t bytes_read() const override { return bytes_read_; }
 
  private:

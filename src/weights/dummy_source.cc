@@ -150,6 +150,8 @@ class DummySource : public TensorSource {
     bytes_read_ += rows.size() * static_cast<std::int64_t>(row_bytes);
   }
 
+  void will_read(const TensorInfo& /*tensor*/, Range /*rows*/, Range /*cols*/) const override {}
+
   std::int64_t bytes_read() const override { return bytes_read_; }
 
  private:

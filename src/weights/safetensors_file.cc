@@ -34,7 +34,19 @@ struct Strided {
   std::int64_t rows = 0;
   std::size_t row_bytes = 0;   ///< of the slice
   std::size_t row_stride = 0;  ///< from row to row in the file
+
+  bool is_run() const { return row_bytes == row_stride || rows == 1; }
+  std::size_t bytes() const { return static_cast<std::size_t>(rows) * row_bytes; }
 };
+
+Strided place_of(const SafetensorsFile::Tensor& tensor, Range rows, Range cols) {
+  check_slice(tensor.info, rows, cols);
+  const std::size_t element = size_of(tensor.info.dtype);
+  const auto view_cols = static_cast<std::uint64_t>(matrix_view(tensor.info).cols);
+  return {
+      tensor.offset + (static_cast<std::uint64_t>(rows.begin) * view_cols + cols.begin) * element,
+      rows.size(), static_cast<std::size_t>(cols.size()) * element, view_cols * element};
+}
 
 /// Rows shorter than a page cost less to read whole than a system call each.
 constexpr std::size_t page = 4096;
@@ -81,22 +93,21 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
 
 std::int64_t SafetensorsFile::read(const Tensor& tensor, Range rows, Range cols,
                                    std::byte* out) const {
-  check_slice(tensor.info, rows, cols);
-  if (rows.empty() || cols.empty()) return 0;
-  const std::size_t element = size_of(tensor.info.dtype);
-  const auto view_cols = static_cast<std::uint64_t>(matrix_view(tensor.info).cols);
-  const Strided slice{
-      tensor.offset + (static_cast<std::uint64_t>(rows.begin) * view_cols + cols.begin) * element,
-      rows.size(), static_cast<std::size_t>(cols.size()) * element, view_cols * element};
-  const std::size_t bytes = static_cast<std::size_t>(slice.rows) * slice.row_bytes;
-  if (slice.row_bytes == slice.row_stride || slice.rows == 1) {
-    file_.read(slice.first, out, bytes);
+  const Strided slice = place_of(tensor, rows, cols);
+  if (slice.bytes() == 0) return 0;
+  if (slice.is_run()) {
+    file_.read(slice.first, out, slice.bytes());
   } else if (slice.row_stride <= page) {
     read_rows_through_bounce(file_, slice, out);
   } else {
     read_rows_one_by_one(file_, slice, out);
   }
-  return static_cast<std::int64_t>(bytes);
+  return static_cast<std::int64_t>(slice.bytes());
+}
+
+void SafetensorsFile::will_read(const Tensor& tensor, Range rows, Range cols) const {
+  const Strided slice = place_of(tensor, rows, cols);
+  if (slice.bytes() > 0 && slice.is_run()) file_.will_read(slice.first, slice.bytes());
 }
 
 }  // namespace trireme

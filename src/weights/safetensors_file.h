@@ -32,6 +32,8 @@ class SafetensorsFile {
 
   /// TensorSource::read of one of tensors(). Returns how many bytes were handed out.
   std::int64_t read(const Tensor& tensor, Range rows, Range cols, std::byte* out) const;
+  /// TensorSource::will_read. A slice that is no single run of the file tells when it is read.
+  void will_read(const Tensor& tensor, Range rows, Range cols) const;
 
  private:
   InputFile file_;

@@ -44,6 +44,9 @@ class TensorSource {
   /// elements. Thread-safe.
   virtual void read(const TensorInfo& tensor, Range rows, Range cols, std::byte* out) const = 0;
 
+  /// Says that read() of this rectangle follows soon, so that a disk may begin. Thread-safe.
+  virtual void will_read(const TensorInfo& tensor, Range rows, Range cols) const = 0;
+
   /// Bytes of tensor data handed out so far: the tests hold ranks to reading only their share.
   virtual std::int64_t bytes_read() const = 0;
 };

@@ -72,7 +72,12 @@ class MemorySource : public TensorSource {
     const std::lock_guard lock(mutex_);
     bytes_ += rows.size() * cols.size() * static_cast<std::int64_t>(size_of(tensor.dtype));
   }
+  void will_read(const TensorInfo& tensor, Range rows, Range cols) const override {
+    const std::lock_guard lock(mutex_);
+    announced_ += rows.size() * cols.size() * static_cast<std::int64_t>(size_of(tensor.dtype));
+  }
   std::int64_t bytes_read() const override { return bytes_; }
+  std::int64_t bytes_announced() const { return announced_; }
 
  private:
   struct Entry {
@@ -83,6 +88,7 @@ class MemorySource : public TensorSource {
   std::string failing_;
   mutable std::mutex mutex_;
   mutable std::int64_t bytes_ = 0;
+  mutable std::int64_t announced_ = 0;
 };
 
 ParameterSpec matrix_spec(const std::string& tensor, std::int64_t rows, std::int64_t cols,
@@ -182,6 +188,7 @@ TEST(LoadParameters, ManyPortionsOfOneMatrix) {
     const Loaded loaded(store, source, 2);
     expect_loaded(source, store, *backend);
     EXPECT_EQ(source.bytes_read(), 1111 * 600 * 2);  // no byte twice
+    EXPECT_EQ(source.bytes_announced(), source.bytes_read());
   }
 }
 
