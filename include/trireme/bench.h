@@ -37,6 +37,8 @@ Options bench_engine_options(const BenchOptions& options);
 /// One phase of one repetition, over all replicas.
 struct BenchPhase {
   std::int64_t tokens = 0;       ///< prompt tokens computed, or tokens generated
+  std::int64_t drafted = 0;      ///< tokens guessed ahead (num_speculative_tokens)
+  std::int64_t accepted = 0;     ///< of these, among `tokens`
   std::int64_t steps = 0;        ///< passes over the model's weights (micro-batches count each)
   double seconds = 0;            ///< on the wall, of the slowest replica
   double processor_seconds = 0;  ///< of the drivers' processes, all their threads

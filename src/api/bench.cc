@@ -213,6 +213,8 @@ BenchPhase BenchRun::timed(const Work& work) {
     BenchPhase phase;
     std::memcpy(&phase, part.data(), sizeof(phase));
     all.tokens += phase.tokens;
+    all.drafted += phase.drafted;
+    all.accepted += phase.accepted;
     all.steps += phase.steps;
     all.seconds = std::max(all.seconds, phase.seconds);
     all.processor_seconds += phase.processor_seconds;

@@ -12,13 +12,18 @@ namespace trireme {
 /// Time and steps since it was made.
 class BenchPhases::Stopwatch {
  public:
-  explicit Stopwatch(const Replica& replica)
-      : replica_(replica), steps_(replica.counters().steps) {}
+  explicit Stopwatch(Replica& replica)
+      : replica_(replica),
+        steps_(replica.counters().steps),
+        drafted_(replica.driver().scheduler().drafted()),
+        accepted_(replica.driver().scheduler().accepted()) {}
 
   void read(BenchPhase& phase) const {
     phase.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     phase.processor_seconds = processor_seconds() - processor_;
     phase.steps = replica_.counters().steps - steps_;
+    phase.drafted = replica_.driver().scheduler().drafted() - drafted_;
+    phase.accepted = replica_.driver().scheduler().accepted() - accepted_;
   }
 
  private:
@@ -30,8 +35,10 @@ class BenchPhases::Stopwatch {
     return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
   }
 
-  const Replica& replica_;
+  Replica& replica_;
   std::int64_t steps_;
+  std::int64_t drafted_;
+  std::int64_t accepted_;
   double processor_ = processor_seconds();
   Clock::time_point start_ = Clock::now();
 };
@@ -64,7 +71,8 @@ void BenchPhases::add(std::int64_t sequence, TokenIds tokens, std::int64_t new_t
 std::vector<SequenceEvent> BenchPhases::step() {
   std::vector<SequenceEvent> events = replica_.driver().step();
   for (const SequenceEvent& event : events) {
-    generated_[static_cast<std::int64_t>(event.id)].push_back(event.token);
+    TokenIds& tokens = generated_[static_cast<std::int64_t>(event.id)];
+    tokens.insert(tokens.end(), event.tokens.begin(), event.tokens.end());
   }
   return events;
 }
@@ -122,7 +130,9 @@ BenchPhase BenchPhases::decode(const std::vector<std::int64_t>& sequences, int r
   std::size_t started = 0;
   const auto count_started = [&](const std::vector<SequenceEvent>& events) {
     for (const SequenceEvent& event : events) {
-      started += generated_.at(static_cast<std::int64_t>(event.id)).size() == 2 ? 1 : 0;
+      // The prompt's step brought one token, this one at least another.
+      const auto generated = generated_.at(static_cast<std::int64_t>(event.id)).size();
+      started += generated - event.tokens.size() == 1 ? 1 : 0;
     }
   };
   const Scheduler& scheduler = replica_.driver().scheduler();
@@ -133,12 +143,14 @@ BenchPhase BenchPhases::decode(const std::vector<std::int64_t>& sequences, int r
   while (all_run && !scheduler.idle()) {
     for (const SequenceEvent& event : step()) {
       const auto generated = generated_.at(static_cast<std::int64_t>(event.id)).size();
-      // The token came from the row of the one before it.
-      const std::int64_t position =
-          options_.prompt_tokens + static_cast<std::int64_t>(generated) - 2;
-      phase.tokens += 1;
-      phase.operations += work_.layer_operations(position) + work_.head_operations();
-      phase.bytes += work_.cache_bytes(position);
+      // A token comes from the row of the one before it.
+      const std::int64_t last = options_.prompt_tokens + static_cast<std::int64_t>(generated) - 2;
+      const auto tokens = static_cast<std::int64_t>(event.tokens.size());
+      phase.tokens += tokens;
+      for (std::int64_t position = last - tokens + 1; position <= last; ++position) {
+        phase.operations += work_.layer_operations(position) + work_.head_operations();
+      }
+      phase.bytes += work_.cache_bytes(last);
       all_run = all_run && !event.finished;
     }
     watch.read(phase);

@@ -38,7 +38,7 @@ std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
     const std::size_t rows = sequence.tokens.size();
     for (std::size_t i = 0; i < rows; ++i, ++row) {
       WantedRow w{.row = row, .sequence = s};
-      w.sample = sequence.sample && i + 1 == rows;
+      w.sample = sequence.sample && i + 1 + static_cast<std::size_t>(sequence.drafts) >= rows;
       if (!sequence.targets.empty()) w.target = sequence.targets[i];
       w.all_logits = sequence.logits || (w.sample && !sequence.sampler.is_argmax());
       if (w.sample || w.target >= 0 || w.all_logits) wanted.push_back(w);
@@ -167,32 +167,49 @@ class PartsReader {
   std::size_t logits_ = 0;
 };
 
-/// A row whose next token is drawn from all its logits.
-struct Draw {
+/// Rows of one sequence whose next tokens are drawn from all their logits.
+struct Draws {
   std::size_t sequence = 0;
-  std::vector<float> logits;
+  std::vector<std::vector<float>> rows;
 };
 
+void take_top(const StepSequence& sequence, std::int32_t token, SequenceOutput& output) {
+  if (goes_on(sequence, output)) output.tokens.push_back(token);
+}
+
 void take_row(PartsReader& parts, const StepPlan& plan, const WantedRow& w, StepResult& result,
-              std::vector<Draw>& draws) {
+              std::vector<Draws>& draws) {
   SequenceOutput& output = result[w.sequence];
-  if (w.wants_top()) output.token = parts.next_top();
+  const StepSequence& sequence = plan.sequences[w.sequence];
+  if (w.wants_top()) take_top(sequence, parts.next_top(), output);
   if (w.target >= 0) output.logprobs.push_back(parts.next_logprob(w.target));
   if (!w.all_logits) return;
   std::vector<float> logits = parts.next_logits();
-  if (plan.sequences[w.sequence].logits) {
+  if (sequence.logits) {
     output.logits.insert(output.logits.end(), logits.begin(), logits.end());
   }
-  if (w.sample) draws.push_back({w.sequence, std::move(logits)});
+  if (!w.sample) return;
+  if (draws.empty() || draws.back().sequence != w.sequence) draws.push_back({w.sequence, {}});
+  draws.back().rows.push_back(std::move(logits));
 }
 
-/// Rows are drawn apart from each other, so threads may share them out.
-void draw_tokens(ThreadPool& threads, const StepPlan& plan, std::vector<Draw>& draws,
+/// Row by row as long as the drafts hold, each with the random number that it would have in a step
+/// of its own.
+void draw(const StepSequence& sequence, Draws& draws, SequenceOutput& output) {
+  SamplerSettings sampler = sequence.sampler;
+  for (std::vector<float>& logits : draws.rows) {
+    if (!goes_on(sequence, output)) return;
+    sampler.position = sequence.sampler.position + output.tokens.size();
+    output.tokens.push_back(choose(logits, sampler, sequence.penalized));
+  }
+}
+
+/// Sequences are drawn for apart from each other, so threads may share them out.
+void draw_tokens(ThreadPool& threads, const StepPlan& plan, std::vector<Draws>& draws,
                  StepResult& result) {
   threads.parallel_for(static_cast<std::int64_t>(draws.size()), [&](std::int64_t i) {
-    Draw& draw = draws[static_cast<std::size_t>(i)];
-    const StepSequence& sequence = plan.sequences[draw.sequence];
-    result[draw.sequence].token = choose(draw.logits, sequence.sampler, sequence.penalized);
+    Draws& rows = draws[static_cast<std::size_t>(i)];
+    draw(plan.sequences[rows.sequence], rows, result[rows.sequence]);
   });
 }
 
@@ -209,7 +226,7 @@ std::optional<StepResult> read_outputs(const LogitsReader& reader, const StepPla
     const std::vector<Message> messages = reader.forward.tensor_group.gather(0, part);
     if (reader.shard.rank != 0) continue;
     PartsReader parts(reader, messages);
-    std::vector<Draw> draws;
+    std::vector<Draws> draws;
     for (const WantedRow& w : some) take_row(parts, plan, w, result, draws);
     draw_tokens(reader.forward.threads, plan, draws, result);
   }

@@ -21,7 +21,16 @@ std::vector<std::int32_t> distinct(std::vector<std::int32_t> ids) {
   return ids;
 }
 
+/// Blocks of a sequence and its next token.
+std::int64_t blocks_of(const SequenceRequest& request) {
+  return ceil_div(static_cast<std::int64_t>(request.tokens.size()) + 1, block_tokens);
+}
+
 }  // namespace
+
+std::int64_t Scheduler::Sequence::room() const {
+  return static_cast<std::int64_t>(blocks.size()) * block_tokens - total();
+}
 
 Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), blocks_(limits.blocks) {
   TRIREME_ASSERT(limits.blocks * block_tokens >= limits.max_model_len);
@@ -30,10 +39,7 @@ Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), blocks_(l
 void Scheduler::add(SequenceRequest request) {
   TRIREME_ASSERT(!request.tokens.empty());
   TRIREME_ASSERT(static_cast<std::int64_t>(request.tokens.size()) <= limits_.max_model_len);
-  auto sequence = std::make_unique<Sequence>();
-  sequence->prompt_tokens = request.tokens.size();
-  sequence->request = std::move(request);
-  waiting_.push_back(std::move(sequence));
+  waiting_.push_back(std::make_unique<Sequence>(std::move(request), limits_.speculation));
 }
 
 void Scheduler::cancel(std::uint64_t id) {
@@ -75,23 +81,27 @@ std::optional<StepPlan> Scheduler::schedule() {
     }
   }
   if (step.sequences.empty()) return std::nullopt;
+  if (limits_.speculation.max_drafts > 0) add_drafts(step, plan);
   steps_.push_back(std::move(step));
   return plan;
 }
 
+/// Blocks that running sequences have yet to take for what they are known to need.
+std::int64_t Scheduler::promised_blocks() const {
+  std::int64_t promised = 0;
+  for (const SequencePtr& sequence : running_) {
+    promised += std::max<std::int64_t>(
+        0, blocks_of(sequence->request) - static_cast<std::int64_t>(sequence->blocks.size()));
+  }
+  return promised;
+}
+
 /// Starts waiting sequences while there is room for their prompts.
 void Scheduler::admit(std::int64_t tokens_left) {
-  std::int64_t promised = 0;  // blocks that admitted prompts have yet to take
-  for (const SequencePtr& sequence : running_) {
-    const auto needed =
-        ceil_div(static_cast<std::int64_t>(sequence->request.tokens.size()) + 1, block_tokens);
-    promised +=
-        std::max<std::int64_t>(0, needed - static_cast<std::int64_t>(sequence->blocks.size()));
-  }
+  std::int64_t promised = promised_blocks();
   while (!waiting_.empty() && running() < limits_.max_sequences && tokens_left > 0) {
     Sequence& next = *waiting_.front();
-    const std::int64_t needed =
-        ceil_div(static_cast<std::int64_t>(next.request.tokens.size()) + 1, block_tokens);
+    const std::int64_t needed = blocks_of(next.request);
     if (!running_.empty() && promised + needed > blocks_.available()) return;
     share_prefix(next);
     promised += needed - static_cast<std::int64_t>(next.blocks.size());
@@ -183,6 +193,50 @@ void Scheduler::emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPl
   step.sequences.push_back(&sequence);
 }
 
+/// Drafts take what nobody else wants: rows that are left over in the step, and blocks that neither
+/// a running nor a waiting sequence could use.
+void Scheduler::add_drafts(const Step& step, StepPlan& plan) {
+  std::int64_t rows = std::min(limits_.max_step_tokens, limits_.speculation.max_rows) - plan.rows();
+  const bool blocks_are_short = !waiting_.empty() && running() < limits_.max_sequences;
+  std::int64_t spare = blocks_are_short ? 0 : blocks_.available() - promised_blocks();
+  for (std::size_t i = 0; i < step.sequences.size() && rows > 0; ++i) {
+    StepSequence& out = plan.sequences[i];
+    if (!out.sample || out.tokens.size() != 1) continue;
+    const auto left = static_cast<std::int64_t>(step.sequences.size() - i);
+    rows -= draft(*step.sequences[i], ceil_div(rows, left), spare, out);
+  }
+}
+
+/// Adds up to `most` drafts to a sequence's step; how many. `spare`: blocks that may be taken.
+std::int64_t Scheduler::draft(Sequence& sequence, std::int64_t most, std::int64_t& spare,
+                              StepSequence& out) {
+  const std::int64_t length = std::min(sequence.request.max_new_tokens - sequence.generated(),
+                                       limits_.max_model_len - sequence.total());
+  most = std::min(most, length - 1);  // one token comes without a draft
+  if (most > 0) most = std::min(most, sequence.pace.next());
+  if (most <= 0) return 0;
+  const std::vector<std::int32_t> drafts = sequence.lookup.propose(sequence.request.tokens, most);
+  const auto wanted = static_cast<std::int64_t>(drafts.size());
+  for (; sequence.room() < wanted && spare > 0; --spare) {
+    const std::optional<std::int32_t> block = blocks_.allocate();
+    TRIREME_ASSERT(block.has_value());
+    sequence.blocks.push_back(*block);
+    out.blocks.push_back(*block);
+  }
+  out.drafts = std::min(wanted, sequence.room());
+  out.tokens.insert(out.tokens.end(), drafts.begin(), drafts.begin() + out.drafts);
+  sequence.drafts = out.drafts;
+  return out.drafts;
+}
+
+/// Gives back blocks that were taken for drafts which do not hold.
+void Scheduler::trim(Sequence& sequence) {
+  const auto needed = static_cast<std::size_t>(ceil_div(sequence.computed, block_tokens));
+  for (; sequence.blocks.size() > needed; sequence.blocks.pop_back()) {
+    blocks_.release(sequence.blocks.back());
+  }
+}
+
 /// Steps run in the order of their emission, so a block may be shared as soon as it is emitted.
 void Scheduler::remember_full_blocks(Sequence& sequence) {
   for (std::int64_t i = sequence.remembered_blocks; (i + 1) * block_tokens <= sequence.computed;
@@ -207,7 +261,7 @@ std::vector<SequenceEvent> Scheduler::complete(StepResult result) {
     SequenceEvent event;
     if (!sequence.cancelled) event = advance(sequence, result[i]);
     const bool over = event.finished || sequence.cancelled;
-    if (event.finished || event.token >= 0 || !event.logits.empty()) {
+    if (event.finished || !event.tokens.empty() || !event.logits.empty()) {
       events.push_back(std::move(event));
     }
     if (!over) continue;
@@ -218,25 +272,49 @@ std::vector<SequenceEvent> Scheduler::complete(StepResult result) {
 }
 
 SequenceEvent Scheduler::advance(Sequence& sequence, SequenceOutput& output) {
-  SequenceRequest& request = sequence.request;
-  SequenceEvent event{.id = request.id};
-  if (request.score) {
+  SequenceEvent event{.id = sequence.request.id};
+  if (sequence.request.score) {
     sequence.logprobs.insert(sequence.logprobs.end(), output.logprobs.begin(),
                              output.logprobs.end());
     event.logits = std::move(output.logits);
     event.first_logits = sequence.step_begin;
     event.finished = sequence.remaining() == 0;
     if (event.finished) event.logprobs = std::move(sequence.logprobs);
-  } else if (output.token >= 0) {
-    event.token = output.token;
-    request.tokens.push_back(output.token);
-    const auto total = static_cast<std::int64_t>(request.tokens.size());
-    const auto generated = total - static_cast<std::int64_t>(sequence.prompt_tokens);
-    event.ended_by_token = contains(request.end_tokens, output.token);
-    event.finished = event.ended_by_token || generated >= request.max_new_tokens ||
-                     total >= limits_.max_model_len;
+  } else if (!output.tokens.empty()) {
+    take_tokens(sequence, output, event);
   }
   return event;
+}
+
+/// New tokens, up to the one that ends the sequence.
+void Scheduler::take_tokens(Sequence& sequence, const SequenceOutput& output,
+                            SequenceEvent& event) {
+  SequenceRequest& request = sequence.request;
+  const auto accepted = static_cast<std::int64_t>(output.tokens.size()) - 1;
+  TRIREME_ASSERT(accepted <= sequence.drafts);
+  for (const std::int32_t token : output.tokens) {
+    event.tokens.push_back(token);
+    request.tokens.push_back(token);
+    event.ended_by_token = contains(request.end_tokens, token);
+    event.finished = event.ended_by_token || sequence.generated() >= request.max_new_tokens ||
+                     sequence.total() >= limits_.max_model_len;
+    if (event.finished) break;
+  }
+  if (sequence.drafts == 0) return;
+  settle_drafts(sequence, accepted, static_cast<std::int64_t>(event.tokens.size()) - 1);
+}
+
+/// `kept` of the drafts are in the cache as if they had been computed one by one. What the others
+/// left there is behind the sequence's end, where no query looks, until those positions are
+/// computed again.
+void Scheduler::settle_drafts(Sequence& sequence, std::int64_t accepted, std::int64_t kept) {
+  sequence.pace.record(sequence.drafts, accepted);
+  drafted_ += sequence.drafts;
+  accepted_ += kept;
+  sequence.drafts = 0;
+  sequence.computed += kept;
+  remember_full_blocks(sequence);
+  trim(sequence);
 }
 
 }  // namespace trireme

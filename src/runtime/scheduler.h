@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/block_manager.h"
+#include "runtime/prompt_lookup.h"
 #include "runtime/step_plan.h"
 
 namespace trireme {
@@ -28,9 +29,9 @@ struct SequenceRequest {
 /// What a step brought one sequence.
 struct SequenceEvent {
   std::uint64_t id = 0;
-  std::int32_t token = -1;      ///< a new token, or -1
-  bool finished = false;        ///< by length or an end token; the caller may also cancel()
-  bool ended_by_token = false;  ///< finished because of an end token
+  std::vector<std::int32_t> tokens;  ///< new ones; more than one where guesses came true
+  bool finished = false;  ///< with the last of them, by length or an end token; see also cancel()
+  bool ended_by_token = false;  ///< finished because the last of them is an end token
   std::vector<float> logprobs;  ///< scoring, when finished
   /// Scoring, if asked for: of this step's tokens, of which the first is the `first_logits`th of
   /// the sequence. They come step by step, so that nobody has to hold them all; once more, and the
@@ -45,6 +46,7 @@ struct SchedulerLimits {
   std::int64_t max_step_tokens = 512;
   std::int64_t max_model_len = 0;  ///< longest sequence, prompt and output
   int micro_batches = 1;           ///< steps in flight at once: the number of pipeline stages
+  SpeculationLimits speculation;
 };
 
 class Scheduler {
@@ -68,22 +70,36 @@ class Scheduler {
   std::int64_t running() const { return static_cast<std::int64_t>(running_.size()); }
   std::int64_t waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
   std::int64_t preemptions() const { return preemptions_; }
+  /// Tokens that were guessed and computed, and those among them that were kept.
+  std::int64_t drafted() const { return drafted_; }
+  std::int64_t accepted() const { return accepted_; }
 
  private:
   struct Sequence {
+    explicit Sequence(SequenceRequest its, const SpeculationLimits& speculation)
+        : request(std::move(its)),
+          prompt_tokens(request.tokens.size()),
+          lookup(speculation),
+          pace(speculation.max_drafts) {}
+
     SequenceRequest request;
-    std::size_t prompt_tokens = 0;
-    std::int64_t computed = 0;  ///< tokens whose keys and values are in the cache, or will be
+    std::size_t prompt_tokens;
+    /// Tokens whose keys and values are in the cache, or will be. Drafts count once they hold.
+    std::int64_t computed = 0;
     std::vector<std::int32_t> blocks;
     std::int64_t remembered_blocks = 0;
     bool in_flight = false;
-    bool cancelled = false;  ///< while in flight
+    bool cancelled = false;       ///< while in flight
     std::int64_t step_begin = 0;  ///< the first token of its last step
     std::vector<float> logprobs;
+    PromptLookup lookup;
+    DraftPace pace;
+    std::int64_t drafts = 0;  ///< of the step in flight
 
-    std::int64_t remaining() const {
-      return static_cast<std::int64_t>(request.tokens.size()) - computed;
-    }
+    std::int64_t total() const { return static_cast<std::int64_t>(request.tokens.size()); }
+    std::int64_t generated() const { return total() - static_cast<std::int64_t>(prompt_tokens); }
+    std::int64_t remaining() const { return total() - computed; }
+    std::int64_t room() const;  ///< positions that its blocks have beyond its tokens
   };
   using SequencePtr = std::unique_ptr<Sequence>;
 
@@ -95,11 +111,17 @@ class Scheduler {
   bool make_room(const Sequence& wanting);
   void preempt(std::list<SequencePtr>::iterator victim);
   void admit(std::int64_t tokens_left);
+  std::int64_t promised_blocks() const;
   void share_prefix(Sequence& sequence);
   void remember_full_blocks(Sequence& sequence);
   void emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPlan& plan);
+  void add_drafts(const Step& step, StepPlan& plan);
+  std::int64_t draft(Sequence& sequence, std::int64_t most, std::int64_t& spare, StepSequence& out);
+  void trim(Sequence& sequence);
   void give_back(Sequence& sequence);
   SequenceEvent advance(Sequence& sequence, SequenceOutput& output);
+  void take_tokens(Sequence& sequence, const SequenceOutput& output, SequenceEvent& event);
+  void settle_drafts(Sequence& sequence, std::int64_t accepted, std::int64_t kept);
 
   SchedulerLimits limits_;
   BlockManager blocks_;
@@ -107,6 +129,8 @@ class Scheduler {
   std::deque<SequencePtr> waiting_;
   std::deque<Step> steps_;  ///< in flight, oldest first
   std::int64_t preemptions_ = 0;
+  std::int64_t drafted_ = 0;
+  std::int64_t accepted_ = 0;
 };
 
 }  // namespace trireme

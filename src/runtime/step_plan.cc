@@ -4,12 +4,32 @@
 
 namespace trireme {
 
+namespace {
+
+void check_drafts(const StepSequence& sequence) {
+  const auto rows = static_cast<std::int64_t>(sequence.tokens.size());
+  if (sequence.drafts == 0) return;
+  if (sequence.drafts > 0 && sequence.drafts < rows && sequence.sample) return;
+  fail(ErrorKind::peer_lost, "a step plan from another rank is damaged: {} drafts of {} tokens",
+       sequence.drafts, rows);
+}
+
+}  // namespace
+
 std::int64_t StepPlan::rows() const {
   std::int64_t total = 0;
   for (const StepSequence& sequence : sequences) {
     total += static_cast<std::int64_t>(sequence.tokens.size());
   }
   return total;
+}
+
+bool goes_on(const StepSequence& sequence, const SequenceOutput& output) {
+  const std::size_t chosen = output.tokens.size();
+  if (chosen == 0) return true;
+  const auto drafts = static_cast<std::size_t>(sequence.drafts);
+  return chosen <= drafts &&
+         output.tokens.back() == sequence.tokens[sequence.tokens.size() - drafts + chosen - 1];
 }
 
 Message encode(const StepPlan& plan) {
@@ -23,6 +43,7 @@ Message encode(const StepPlan& plan) {
     out.value(sequence.sample);
     out.value(sequence.sampler);
     out.array(sequence.penalized);
+    out.value(sequence.drafts);
     out.array(sequence.targets);
     out.value(sequence.logits);
   }
@@ -42,6 +63,8 @@ StepPlan decode_plan(std::span<const std::byte> bytes) {
     sequence.sample = in.value<bool>();
     sequence.sampler = in.value<SamplerSettings>();
     sequence.penalized = in.array<std::int32_t>();
+    sequence.drafts = in.value<std::int64_t>();
+    check_drafts(sequence);
     sequence.targets = in.array<std::int32_t>();
     sequence.logits = in.value<bool>();
   }
@@ -52,7 +75,7 @@ Message encode(const StepResult& result) {
   ByteWriter out;
   out.value<std::uint64_t>(result.size());
   for (const SequenceOutput& output : result) {
-    out.value(output.token);
+    out.array(output.tokens);
     out.array(output.logprobs);
     out.array(output.logits);
   }
@@ -65,7 +88,7 @@ StepResult decode_result(std::span<const std::byte> bytes) {
   const auto count = in.value<std::uint64_t>();
   for (std::uint64_t i = 0; i < count; ++i) {
     SequenceOutput& output = result.emplace_back();
-    output.token = in.value<std::int32_t>();
+    output.tokens = in.array<std::int32_t>();
     output.logprobs = in.array<float>();
     output.logits = in.array<float>();
   }

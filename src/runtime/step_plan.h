@@ -20,6 +20,10 @@ struct StepSequence {
   bool sample = false;  ///< choose the token that follows the last of `tokens`
   SamplerSettings sampler;
   std::vector<std::int32_t> penalized;  ///< distinct earlier ids, if there is a repetition penalty
+  /// With sample: so many of the last `tokens` are guesses. A token is chosen after the one before
+  /// them, and after each that turns out to be the token chosen in its place. `sampler.position` is
+  /// the first choice's. Guesses are ids that came before, so `penalized` is the same for all.
+  std::int64_t drafts = 0;
 
   /// For scoring: the id whose log-probability each row gives, or -1.
   std::vector<std::int32_t> targets;
@@ -34,15 +38,20 @@ struct StepPlan {
 };
 
 struct SequenceOutput {
-  std::int32_t token = -1;      ///< if `sample`
+  /// If `sample`: the drafts that hold, and the token chosen after them.
+  std::vector<std::int32_t> tokens;
   std::vector<float> logprobs;  ///< one per target >= 0
   std::vector<float> logits;    ///< [tokens, vocab_size] if asked for
 };
+
+/// Whether the tokens chosen so far are what the row of the next one was computed with.
+bool goes_on(const StepSequence& sequence, const SequenceOutput& output);
 
 /// One output per sequence of the plan, in its order.
 using StepResult = std::vector<SequenceOutput>;
 
 Message encode(const StepPlan& plan);
+/// Throws Error(peer_lost) for bytes that no plan was encoded to.
 StepPlan decode_plan(std::span<const std::byte> bytes);
 Message encode(const StepResult& result);
 StepResult decode_result(std::span<const std::byte> bytes);

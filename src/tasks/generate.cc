@@ -77,7 +77,7 @@ void Generator::take(SequenceEvent& event) {
   TRIREME_ASSERT(found != active_.end());
   Active& active = found->second;
   told_ = event.id;
-  const bool done = take_token(active, event);
+  const bool done = take_tokens(active, event);
   told_.reset();
   if (!done && !active.cancelled) return;
   if (!active.cancelled) {
@@ -88,21 +88,31 @@ void Generator::take(SequenceEvent& event) {
   active_.erase(found);
 }
 
-/// Takes in one new token; true when the request is done.
-bool Generator::take_token(Active& active, const SequenceEvent& event) {
+/// Takes in new tokens, up to the one at which the request is done or cancelled; true when done.
+bool Generator::take_tokens(Active& active, const SequenceEvent& event) {
+  for (const std::int32_t& token : event.tokens) {
+    const bool last = &token == &event.tokens.back();
+    if (take_token(active, token, last && event.finished, last && event.ended_by_token))
+      return true;
+    if (active.cancelled) return false;
+  }
+  return false;
+}
+
+bool Generator::take_token(Active& active, std::int32_t token, bool finished, bool ended_by_token) {
   ++generated_tokens_;
-  active.result.token_ids.push_back(event.token);
+  active.result.token_ids.push_back(token);
   // The token that ends a sequence is not part of its text, special or not.
-  if (!event.ended_by_token) add_text(active, active.stop.push(active.decoder.push(event.token)));
-  if (!active.stop.stopped() && event.finished) {
+  if (!ended_by_token) add_text(active, active.stop.push(active.decoder.push(token)));
+  if (!active.stop.stopped() && finished) {
     add_text(active, active.stop.push(active.decoder.finish()));
   }
-  if (active.stop.stopped() || event.ended_by_token) {
+  if (active.stop.stopped() || ended_by_token) {
     add_text(active, active.stop.finish());
     active.result.finish_reason = FinishReason::stop;
     return true;
   }
-  if (!event.finished) return false;
+  if (!finished) return false;
   add_text(active, active.stop.finish());
   active.result.finish_reason = FinishReason::length;
   return true;

@@ -63,7 +63,8 @@ class Generator : public SequenceOwner {
 
   void start(std::uint64_t tag, const Request& request, OnText on_text);
   void add_text(Active& active, std::string_view text);
-  bool take_token(Active& active, const SequenceEvent& event);
+  bool take_tokens(Active& active, const SequenceEvent& event);
+  bool take_token(Active& active, std::int32_t token, bool finished, bool ended_by_token);
 
   Replica& replica_;
   Sequences& sequences_;

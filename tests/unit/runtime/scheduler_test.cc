@@ -8,62 +8,10 @@
 #include <map>
 #include <random>
 
+#include "fake_rank.h"
+
 namespace trireme {
 namespace {
-
-constexpr std::int64_t block_tokens = 32;
-
-/// Keeps what each cache block holds, as a rank would.
-class FakeRank {
- public:
-  explicit FakeRank(std::int64_t blocks)
-      : cache_(static_cast<std::size_t>(blocks * block_tokens)) {}
-
-  StepResult execute(const StepPlan& plan) {
-    for (const StepSequence& s : plan.sequences) {
-      for (std::size_t i = 0; i < s.tokens.size(); ++i) {
-        at(s, s.position_begin + static_cast<std::int64_t>(i)) = s.tokens[i];
-      }
-    }
-    StepResult result;
-    for (const StepSequence& s : plan.sequences) {
-      SequenceOutput& output = result.emplace_back();
-      const std::int64_t end = s.position_begin + static_cast<std::int64_t>(s.tokens.size());
-      if (s.sample) output.token = next_token(s, end);
-      for (std::size_t i = 0; i < s.targets.size(); ++i) {
-        if (s.targets[i] < 0) continue;
-        output.logprobs.push_back(static_cast<float>(
-            next_token(s, s.position_begin + static_cast<std::int64_t>(i) + 1) - s.targets[i]));
-      }
-    }
-    return result;
-  }
-
- private:
-  std::int32_t& at(const StepSequence& s, std::int64_t position) {
-    const auto block = static_cast<std::size_t>(position / block_tokens);
-    return cache_.at(
-        static_cast<std::size_t>(s.blocks.at(block) * block_tokens + position % block_tokens));
-  }
-  std::int32_t next_token(const StepSequence& s, std::int64_t end) {
-    std::uint32_t hash = 17;
-    for (std::int64_t p = 0; p < end; ++p) hash = hash * 31 + static_cast<std::uint32_t>(at(s, p));
-    return static_cast<std::int32_t>(hash % 1000);
-  }
-
-  std::vector<std::int32_t> cache_;
-};
-
-std::vector<std::int32_t> expected_tokens(std::vector<std::int32_t> tokens, std::int64_t count) {
-  std::vector<std::int32_t> out;
-  for (std::int64_t i = 0; i < count; ++i) {
-    std::uint32_t hash = 17;
-    for (const std::int32_t token : tokens) hash = hash * 31 + static_cast<std::uint32_t>(token);
-    out.push_back(static_cast<std::int32_t>(hash % 1000));
-    tokens.push_back(out.back());
-  }
-  return out;
-}
 
 std::vector<SequenceRequest> random_requests(std::mt19937& random, int count, int longest) {
   std::vector<SequenceRequest> requests;
@@ -103,7 +51,8 @@ Outcome run(const SchedulerLimits& limits, const std::vector<SequenceRequest>& r
       return outcome;
     }
     for (const SequenceEvent& event : scheduler.complete(rank.execute(in_flight.front()))) {
-      outcome.tokens[event.id].push_back(event.token);
+      std::vector<std::int32_t>& tokens = outcome.tokens[event.id];
+      tokens.insert(tokens.end(), event.tokens.begin(), event.tokens.end());
     }
     in_flight.pop_front();
     ++outcome.steps;
@@ -149,8 +98,8 @@ TEST(Scheduler, SharedPrefixesAreComputedOnce) {
   scheduler.add(second);
   const StepPlan plan = scheduler.schedule().value();
   EXPECT_EQ(plan.rows(), 1) << "ten full blocks are remembered";
-  EXPECT_EQ(scheduler.complete(rank.execute(plan)).front().token,
-            expected_tokens(second.tokens, 1).front());
+  EXPECT_EQ(scheduler.complete(rank.execute(plan)).front().tokens,
+            expected_tokens(second.tokens, 1));
 }
 
 TEST(Scheduler, ScoringGivesEveryTargetOnceWhateverTheChunks) {

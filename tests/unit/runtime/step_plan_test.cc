@@ -11,7 +11,8 @@ namespace {
 TEST(StepPlan, RoundTrips) {
   StepPlan plan;
   plan.sequences.push_back({.position_begin = 64, .tokens = {1, 2}, .blocks = {7, 3, 9}});
-  plan.sequences.push_back({.tokens = {5}, .blocks = {0}, .sample = true, .penalized = {5}});
+  plan.sequences.push_back(
+      {.tokens = {5, 8, 9}, .blocks = {0}, .sample = true, .penalized = {5}, .drafts = 2});
   plan.sequences.back().sampler.top_p = 0.5f;
   plan.sequences.front().targets = {2, -1};
   const StepPlan copy = decode_plan(encode(plan));
@@ -22,18 +23,50 @@ TEST(StepPlan, RoundTrips) {
   EXPECT_TRUE(copy.sequences[1].sample);
   EXPECT_EQ(copy.sequences[1].sampler.top_p, 0.5f);
   EXPECT_EQ(copy.sequences[1].penalized, plan.sequences[1].penalized);
-  EXPECT_EQ(copy.rows(), 3);
+  EXPECT_EQ(copy.sequences[1].drafts, 2);
+  EXPECT_EQ(copy.rows(), 5);
 }
 
 TEST(StepPlan, ResultsRoundTripAndCutMessagesAreRefused) {
-  const StepResult result{{.token = 4}, {.logprobs = {-1.5f}, .logits = {1, 2, 3}}};
+  const StepResult result{{.tokens = {4, 6}}, {.logprobs = {-1.5f}, .logits = {1, 2, 3}}};
   Message bytes = encode(result);
   const StepResult copy = decode_result(bytes);
   ASSERT_EQ(copy.size(), 2u);
-  EXPECT_EQ(copy[0].token, 4);
+  EXPECT_EQ(copy[0].tokens, result[0].tokens);
   EXPECT_EQ(copy[1].logits, result[1].logits);
   bytes.pop_back();
   EXPECT_THROW(decode_result(bytes), Error);
+}
+
+TEST(StepPlan, EveryCutIsRefused) {
+  StepPlan plan;
+  plan.sequences.push_back(
+      {.tokens = {5, 8}, .blocks = {0}, .sample = true, .penalized = {5}, .drafts = 1});
+  const Message bytes = encode(plan);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_THROW(decode_plan(std::span(bytes).first(size)), Error) << size;
+  }
+}
+
+TEST(StepPlan, DraftsThatTheTokensCannotHoldAreRefused) {
+  for (const std::int64_t drafts : {-1, 2, 3}) {
+    StepPlan plan;
+    plan.sequences.push_back({.tokens = {5, 8}, .sample = true, .drafts = drafts});
+    EXPECT_THROW(decode_plan(encode(plan)), Error) << drafts;
+  }
+  StepPlan unsampled;
+  unsampled.sequences.push_back({.tokens = {5, 8}, .drafts = 1});
+  EXPECT_THROW(decode_plan(encode(unsampled)), Error);
+}
+
+TEST(StepPlan, TokensAreChosenAsLongAsTheDraftsHold) {
+  const StepSequence sequence{.tokens = {5, 8, 9}, .sample = true, .drafts = 2};
+  EXPECT_TRUE(goes_on(sequence, {}));
+  EXPECT_TRUE(goes_on(sequence, {.tokens = {8}}));
+  EXPECT_FALSE(goes_on(sequence, {.tokens = {7}}));
+  EXPECT_TRUE(goes_on(sequence, {.tokens = {8, 9}}));
+  EXPECT_FALSE(goes_on(sequence, {.tokens = {8, 7}}));
+  EXPECT_FALSE(goes_on(sequence, {.tokens = {8, 9, 1}})) << "no row is left";
 }
 
 }  // namespace
