@@ -50,6 +50,8 @@ struct EngineStats {
   std::int64_t prompt_tokens = 0;    ///< drivers only, as are the rest
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;
+  std::int64_t drafted_tokens = 0;   ///< guessed (num_speculative_tokens) and computed
+  std::int64_t accepted_tokens = 0;  ///< of these, part of an answer
 };
 
 /// Used by one thread at a time.

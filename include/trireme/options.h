@@ -39,6 +39,13 @@ struct Options {
   std::int64_t max_sequences = 64;  ///< running at once, per replica
   std::int64_t max_step_tokens =
       512;  ///< tokens per step and micro-batch: longer prompts are chunked
+  /// Most tokens guessed ahead per sequence and step, 0: none. They are what followed the last
+  /// prompt_lookup_max (or fewer, down to prompt_lookup_min) tokens where these came before in the
+  /// sequence; a step computes them all at once and keeps those that it would have chosen. See
+  /// docs/speculation.md.
+  std::int64_t num_speculative_tokens = 0;
+  std::int64_t prompt_lookup_max = 4;
+  std::int64_t prompt_lookup_min = 2;
 };
 
 }  // namespace trireme

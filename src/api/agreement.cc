@@ -37,7 +37,10 @@ std::vector<std::string> flags_of(const Options& o) {
           flag("--seed", o.load_seed),
           flag("--max-model-len", o.max_model_len),
           flag("--max-num-seqs", o.max_sequences),
-          flag("--max-num-batched-tokens", o.max_step_tokens)};
+          flag("--max-num-batched-tokens", o.max_step_tokens),
+          flag("--num-speculative-tokens", o.num_speculative_tokens),
+          flag("--prompt-lookup-max", o.prompt_lookup_max),
+          flag("--prompt-lookup-min", o.prompt_lookup_min)};
 }
 
 /// FNV-1a, 64 bits: for telling files apart, not against malice.

@@ -320,7 +320,10 @@ EngineStats Engine::stats() const {
                     .steps = counters.steps,
                     .computed_tokens = counters.rows};
   if (!replica.is_driver()) return stats;
-  stats.preemptions = replica.driver().scheduler().preemptions();
+  const Scheduler& scheduler = replica.driver().scheduler();
+  stats.preemptions = scheduler.preemptions();
+  stats.drafted_tokens = scheduler.drafted();
+  stats.accepted_tokens = scheduler.accepted();
   if (impl_->generator) {
     stats.prompt_tokens = impl_->generator->prompt_tokens();
     stats.generated_tokens = impl_->generator->generated_tokens();
@@ -329,6 +332,7 @@ EngineStats Engine::stats() const {
 }
 
 void check_options(const Options& options) {
+  speculation_limits(options);
   check_plan(open_model(options).model->spec(), sizes_of(options));
   make_backend(options.isa);
 }

@@ -178,6 +178,15 @@ void Arguments::add_machine(Options& options) {
   add("--max-num-seqs", options.max_sequences, "Sequences running at once, per replica [64]");
   add("--max-num-batched-tokens", options.max_step_tokens,
       "Tokens per step; longer prompts are cut into chunks [512]");
+  app_.add_option(
+          "--num-speculative-tokens", options.num_speculative_tokens,
+          "Tokens guessed ahead per sequence and step, from what came before in it: faster\n"
+          "where text repeats itself [0: none]")
+      ->type_name("N")
+      ->group(group);
+  add("--prompt-lookup-max", options.prompt_lookup_max,
+      "Guess where the last N tokens came before in the sequence [4]");
+  add("--prompt-lookup-min", options.prompt_lookup_min, "or the last fewer of them, down to N [2]");
   add_bytes(app_, "--kv-cache-memory", options.kv_cache_bytes,
             "KV cache per rank, at least one sequence of --max-model-len: 512M, 4G, 1GiB, 4GB\n"
             "[what the sequences need, within what is free]",

@@ -46,6 +46,8 @@ Json phase_json(const BenchReport& report, const Phases& phases) {
   Json all = Json::array();
   for (const BenchPhase& one : phases) all.push_back(one.tokens_per_s());
   return {{"tokens", phase.tokens},
+          {"drafted_tokens", phase.drafted},
+          {"accepted_tokens", phase.accepted},
           {"steps", phase.steps},
           {"seconds", phase.seconds},
           {"processor_share", processor_share(report, phase)},
@@ -91,6 +93,7 @@ std::string report_json(const BenchReport& report) {
                   {"repetitions", options.repetitions},
                   {"processor_time", options.processor_time},
                   {"max_step_tokens", engine.max_step_tokens},
+                  {"num_speculative_tokens", engine.num_speculative_tokens},
                   {"load_seconds", report.load_seconds},
                   {"weight_bytes", report.weight_bytes},
                   {"prefill_tokens_per_s", report.median(report.prefill).tokens_per_s()},
@@ -141,6 +144,15 @@ std::string phase_row(const char* name, const BenchReport& report, const Phases&
       100 * phase.bytes_per_s() / report.read_bytes_per_s, 100 * processor_share(report, phase));
 }
 
+std::string drafts_text(const BenchReport& report) {
+  if (report.options.engine.num_speculative_tokens == 0) return "";
+  const BenchPhase& phase = report.median(report.decode);
+  return fmt::format("drafts   {} tokens guessed ahead, {} accepted, {:.2f} tokens per step\n",
+                     phase.drafted, phase.accepted,
+                     static_cast<double>(phase.tokens) /
+                         static_cast<double>(std::max<std::int64_t>(1, phase.steps)));
+}
+
 std::string limits_text(const BenchReport& report) {
   std::string reads;
   for (const ReadPeak& peak : report.read_peaks) {
@@ -157,7 +169,7 @@ std::string report_text(const BenchReport& report) {
                      "slowest to fastest", "time", "GFLOP/s", "of limit", "GB/s", "of limit",
                      "CPU") +
          phase_row("prefill", report, report.prefill) + phase_row("decode", report, report.decode) +
-         "\n" + limits_text(report) + "output   " + report.output_hash +
+         drafts_text(report) + "\n" + limits_text(report) + "output   " + report.output_hash +
          " (the same under every plan)\n";
 }
 

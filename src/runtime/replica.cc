@@ -117,6 +117,27 @@ void check_plan(const ModelSpec& model, const ParallelSizes& sizes) {
   }
 }
 
+SpeculationLimits speculation_limits(const Options& options) {
+  constexpr std::int64_t most_tokens = 256;
+  constexpr std::int64_t longest_ngram = 64;
+  if (options.num_speculative_tokens < 0 || options.num_speculative_tokens > most_tokens) {
+    fail(ErrorKind::usage, "--num-speculative-tokens {}: expected a number from 0 (off) to {}",
+         options.num_speculative_tokens, most_tokens);
+  }
+  if (options.prompt_lookup_max < 1 || options.prompt_lookup_max > longest_ngram) {
+    fail(ErrorKind::usage, "--prompt-lookup-max {}: expected a number from 1 to {}",
+         options.prompt_lookup_max, longest_ngram);
+  }
+  if (options.prompt_lookup_min < 1 || options.prompt_lookup_min > options.prompt_lookup_max) {
+    fail(ErrorKind::usage,
+         "--prompt-lookup-min {}: expected a number from 1 to --prompt-lookup-max, which is {}",
+         options.prompt_lookup_min, options.prompt_lookup_max);
+  }
+  return {.max_drafts = options.num_speculative_tokens,
+          .ngram_max = options.prompt_lookup_max,
+          .ngram_min = options.prompt_lookup_min};
+}
+
 Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks,
                  int shared_weights)
     : files_(open_model(options)),
@@ -125,6 +146,7 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
       sizes_{.dp = 1, .tp = options.tensor_parallel_size, .pp = options.pipeline_parallel_size},
       limits_(memory_limits(options, spec())) {
   check_plan(spec(), sizes_);
+  const SpeculationLimits speculation = speculation_limits(options);
   TRIREME_ASSERT(ranks_->size() == sizes_.replica());
   threads_ = std::make_unique<ThreadPool>(threads_for(options, local_ranks));
   stage_ = std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_},
@@ -141,7 +163,8 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
                                                        .max_sequences = limits_.max_sequences,
                                                        .max_step_tokens = limits_.max_step_tokens,
                                                        .max_model_len = limits_.max_model_len,
-                                                       .micro_batches = sizes_.pp});
+                                                       .micro_batches = sizes_.pp,
+                                                       .speculation = speculation});
   }
 }
 

@@ -33,6 +33,9 @@ ModelFiles open_model(const Options& options);
 /// Refuses sizes that the model cannot be cut into. Throws Error(usage) naming flags that work.
 void check_plan(const ModelSpec& model, const ParallelSizes& sizes);
 
+/// The flags of speculative decoding. Throws Error(usage) where they make no sense.
+SpeculationLimits speculation_limits(const Options& options);
+
 class Replica {
  public:
   /// Collective over `ranks`, the tp * pp ranks of this replica: loads this rank's share.

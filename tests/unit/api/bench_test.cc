@@ -135,6 +135,20 @@ TEST(Bench, OutputDependsOnTheWorkAlone) {
   EXPECT_NE(run_bench(options).output_hash, expected);
 }
 
+TEST(Bench, DraftsAreCountedAndChangeNoOutput) {
+  BenchOptions options = tiny(2);
+  options.new_tokens = 60;
+  const BenchReport plain = run_bench(options);
+  EXPECT_EQ(plain.decode.front().drafted, 0);
+  options.engine.num_speculative_tokens = 5;
+  const BenchReport report = run_bench(options);
+  EXPECT_EQ(report.output_hash, plain.output_hash);
+  const BenchPhase& decode = report.decode.front();
+  EXPECT_GT(decode.accepted, 0);
+  EXPECT_LE(decode.accepted, decode.drafted);
+  EXPECT_EQ(decode.tokens, 2 * decode.steps + decode.accepted);
+}
+
 TEST(Bench, OutputDependsOnNoInstructionSetButAmx) {
   BenchOptions options = tiny(1);
   options.engine.isa = "reference";

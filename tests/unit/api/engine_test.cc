@@ -168,6 +168,49 @@ TEST(Engine, WhoHearsTextMayCancel) {
   EXPECT_FALSE(heard.empty());
 }
 
+TEST(Engine, DraftsChangeNoText) {
+  Options options = options_of();
+  Engine plain(options);
+  options.num_speculative_tokens = 6;
+  options.prompt_lookup_min = 1;
+  Engine drafting(options);
+  std::vector<std::string> texts;
+  for (Engine* engine : {&plain, &drafting}) {
+    Request greedy = request("KING: no no no no no no no no", 200);
+    greedy.sampling.temperature = 0.0f;
+    std::string heard;
+    engine->submit(0, greedy, [&](std::string_view piece) { heard += piece; });
+    texts.push_back(finish(*engine).texts.at(0));
+    EXPECT_EQ(heard, texts.back());
+  }
+  EXPECT_EQ(texts[1], texts[0]);
+  EXPECT_EQ(plain.stats().drafted_tokens, 0);
+  EXPECT_GT(drafting.stats().accepted_tokens, 40);
+  EXPECT_EQ(drafting.stats().steps, plain.stats().steps - drafting.stats().accepted_tokens);
+
+  // Whoever cancels hears none of the tokens that the same step brought besides.
+  Request greedy = request("KING: no no no no no no no no", 200);
+  greedy.sampling.temperature = 0.0f;
+  for (std::size_t enough = 20; enough < 60; ++enough) {
+    std::string heard;
+    std::size_t pieces = 0;
+    drafting.submit(0, greedy, [&](std::string_view piece) {
+      heard += piece;
+      if (++pieces == enough) drafting.cancel(0);
+    });
+    EXPECT_TRUE(finish(drafting).texts.empty());
+    EXPECT_EQ(pieces, enough);
+    EXPECT_TRUE(texts[0].starts_with(heard));
+  }
+}
+
+TEST(Engine, FlagsOfDraftsThatMakeNoSenseAreRefused) {
+  Options options = options_of();
+  options.prompt_lookup_min = 5;
+  const std::string message = refusal(ErrorKind::usage, [&] { Engine engine(options); });
+  EXPECT_NE(message.find("--prompt-lookup-max, which is 4"), std::string::npos) << message;
+}
+
 /// The demo model, to be spoiled.
 class SpoiledModel : public ::testing::Test {
  protected:

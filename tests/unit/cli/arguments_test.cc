@@ -58,7 +58,8 @@ std::string complaint(const Words& words) {
 TEST(Arguments, FillsOptions) {
   const Parsed parsed =
       parse({"-m", "dir", "-dp", "2", "-tp3", "-pp=4", "--dtype", "float32", "--max-num-seqs", "7",
-             "--max-num-batched-tokens=99", "--kv-cache-memory", "1M", "--threads", "3"});
+             "--max-num-batched-tokens=99", "--kv-cache-memory", "1M", "--threads", "3",
+             "--num-speculative-tokens", "5", "--prompt-lookup-max=6", "--prompt-lookup-min=3"});
   EXPECT_TRUE(parsed.go_on);
   EXPECT_EQ(parsed.options.model, "dir");
   EXPECT_EQ(parsed.options.data_parallel_size, 2);
@@ -69,6 +70,10 @@ TEST(Arguments, FillsOptions) {
   EXPECT_EQ(parsed.options.max_step_tokens, 99);
   EXPECT_EQ(parsed.options.kv_cache_bytes, 1 << 20);
   EXPECT_EQ(parsed.options.threads, 3);
+  EXPECT_EQ(parsed.options.num_speculative_tokens, 5);
+  EXPECT_EQ(parsed.options.prompt_lookup_max, 6);
+  EXPECT_EQ(parsed.options.prompt_lookup_min, 3);
+  EXPECT_EQ(parse({}).options.num_speculative_tokens, 0);
 }
 
 TEST(Arguments, SamplingIsSetOnlyWhenGiven) {
