@@ -161,9 +161,12 @@ TEST_P(Invariance, ThreadsBatchesChunksAndPreemption) {
                       {"--max-num-seqs", "5", "--max-num-batched-tokens", "7"},
                       {"--max-num-batched-tokens", "33", "--threads", "2"},
                       {"--max-num-batched-tokens", "1000"},
+                      {"--num-speculative-tokens", "5", "--prompt-lookup-min", "1"},
                       // So few blocks that sequences must be preempted and computed again.
                       {"--kv-cache-memory", small_cache()},
-                      {"--kv-cache-memory", small_cache(), "-tp", "2", "-pp", "2"}});
+                      {"--kv-cache-memory", small_cache(), "-tp", "2", "-pp", "2"},
+                      {"--kv-cache-memory", small_cache(), "-tp", "2", "-pp", "2",
+                       "--num-speculative-tokens", "5", "--prompt-lookup-min", "1"}});
 }
 
 TEST_P(Invariance, EveryInstructionSet) {
@@ -173,7 +176,10 @@ TEST_P(Invariance, EveryInstructionSet) {
     const std::map<std::string, std::string> env{{"TRIREME_ISA", isa}};
     const std::string output = bench.output({"--threads", "1"}, env);
     std::vector<Words> plans{{"-tp", "3", "--threads", "2"}};
-    if (isa != "reference") plans.push_back({"-dp", "2", "-pp", "2"});  // it is slow
+    if (isa != "reference") {  // it is slow
+      plans.push_back({"-dp", "2", "-pp", "2"});
+      plans.push_back({"--num-speculative-tokens", "5", "--prompt-lookup-min", "1"});
+    }
     for (const Words& plan : plans) {
       EXPECT_TRUE(bench.output(plan, env) == output) << isa << " " << plan[0];
     }
