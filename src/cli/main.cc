@@ -3,9 +3,11 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cli/output.h"
@@ -92,18 +94,36 @@ int dispatch(std::vector<std::string> arguments) {
   return run_verb(find_verb(first), std::move(arguments));
 }
 
-/// Says which rank speaks; ranks find a wrong flag alike, so that one of them saying so is enough.
-void print_failure(const std::string& message, bool same_everywhere, bool of_all = false) {
-  RankPlace place;
+RankPlace place_or_alone() {
   try {
-    place = rank_place();
+    return rank_place();
   } catch (const std::exception&) {  // the environment contradicts itself: that is the message
+    return {};
   }
-  if (!place.started || place.ranks == 1 || (of_all && place.rank == 0)) {
-    print_error(message);
-  } else if (!same_everywhere || place.rank == 0) {
-    print_error(fmt::format("rank {}: {}", place.rank, message));
-  }
+}
+
+/// Says which rank speaks.
+void print_failure(const std::string& message) {
+  const RankPlace place = place_or_alone();
+  print_error(place.started && place.ranks != 1 ? fmt::format("rank {}: {}", place.rank, message)
+                                                : message);
+}
+
+/// Ranks find a wrong flag alike, so that it is enough when the first one says so. mpirun ends the
+/// others when it exits; who is still there then has a wrong flag of its own.
+void print_wrong_usage(const std::string& message) {
+  const RankPlace place = place_or_alone();
+  if (place.rank > 0 && place.transport == "shm") return;
+  if (place.rank > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+  print_failure(message);
+}
+
+/// What every rank of the run throws. The first one says it; mpirun would end it before it has, if
+/// another one exited with an error.
+int end_together(const CommonError& error) {
+  const RankPlace place = place_or_alone();
+  if (place.rank == 0) print_error(error.what());
+  return place.rank > 0 && place.transport == "mpi" ? 0 : exit_code(error.kind());
 }
 
 /// Ranks of the embedded launcher need not all say which of them died.
@@ -115,18 +135,21 @@ int guarded(std::vector<std::string> arguments) {
   try {
     return dispatch(std::move(arguments));
   } catch (const CommonError& error) {
-    print_failure(error.what(), true, true);
-    return exit_code(error.kind());
+    return end_together(error);
   } catch (const Error& error) {
-    if (!told_by_launcher(error)) print_failure(error.what(), error.kind() == ErrorKind::usage);
+    if (error.kind() == ErrorKind::usage) {
+      print_wrong_usage(error.what());
+    } else if (!told_by_launcher(error)) {
+      print_failure(error.what());
+    }
     return exit_code(error.kind());
   } catch (const OutputClosed&) {
     return 1;
   } catch (const std::bad_alloc&) {
-    print_failure("out of memory; `trireme plan` tells what a plan needs", false);
+    print_failure("out of memory; `trireme plan` tells what a plan needs");
     return exit_code(ErrorKind::resource);
   } catch (const std::exception& error) {
-    print_failure(error.what(), false);
+    print_failure(error.what());
     return 1;
   }
 }

@@ -77,6 +77,16 @@ TEST_F(Mpi, TheSameFlagsForAll) {
                  {"rank 0 on ", "--dtype auto", "rank 1 on ", "--dtype bfloat16"});
 }
 
+TEST_F(Mpi, AWrongFlagIsSaidByTheFirstRankOrByTheOneThatHasIt) {
+  const Outcome all = mpirun(Words{"-n", "2"} + run_hello + Words{"--modle", "x"});
+  EXPECT_EQ(all.exit_code, 2) << all.err;
+  EXPECT_NE(all.err.find("rank 0: unknown flag --modle (did you mean --model?)"), std::string::npos)
+      << all.err;
+  const Outcome one = mpirun(unlike({}, run_hello + Words{"--modle", "x"}));
+  EXPECT_EQ(one.exit_code, 2) << one.err;
+  EXPECT_NE(one.err.find("rank 1: unknown flag --modle"), std::string::npos) << one.err;
+}
+
 TEST_F(Mpi, TheSameModelForAll) {
   const TemporaryFolder folder;
   Words other = run_hello;
