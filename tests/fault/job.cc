@@ -16,8 +16,6 @@
 #include <stdexcept>
 #include <thread>
 
-extern char** environ;
-
 namespace trireme::testing {
 
 namespace {
@@ -27,16 +25,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr const char* mark_variable = "TRIREME_FAULT_TEST";
-
-Words environment_with(const std::map<std::string, std::string>& added) {
-  Words out;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    if (!added.contains(text.substr(0, text.find('=')))) out.push_back(text);
-  }
-  for (const auto& [name, value] : added) out.push_back(name + "=" + value);
-  return out;
-}
 
 std::vector<char*> pointers(Words& words) {
   std::vector<char*> out;
@@ -80,7 +68,7 @@ std::string new_mark() {
 Running::Running(const Words& words, std::map<std::string, std::string> env) : mark_(new_mark()) {
   env[mark_variable] = mark_;
   Words arguments = words;
-  Words variables = environment_with(env);
+  Words variables = environment_for(words.front(), env);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);

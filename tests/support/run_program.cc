@@ -16,16 +16,6 @@ namespace trireme::testing {
 
 namespace {
 
-std::vector<std::string> changed_environment(const std::map<std::string, std::string>& changes) {
-  std::vector<std::string> out;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    if (!changes.contains(text.substr(0, text.find('=')))) out.push_back(text);
-  }
-  for (const auto& [name, value] : changes) out.push_back(name + "=" + value);
-  return out;
-}
-
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> out;
   for (std::string& s : strings) out.push_back(s.data());
@@ -34,6 +24,18 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 }
 
 }  // namespace
+
+std::vector<std::string> environment_for(const std::string& program,
+                                         std::map<std::string, std::string> changes) {
+  if (program == "mpirun") changes.emplace("ASAN_OPTIONS", "detect_leaks=0");
+  std::vector<std::string> out;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!changes.contains(text.substr(0, text.find('=')))) out.push_back(text);
+  }
+  for (const auto& [name, value] : changes) out.push_back(name + "=" + value);
+  return out;
+}
 
 Outcome run(const std::string& program, const std::vector<std::string>& arguments,
             const std::map<std::string, std::string>& env, const std::string& input) {
@@ -50,7 +52,7 @@ Outcome run(const std::string& program, const std::vector<std::string>& argument
   posix_spawn_file_actions_addopen(&files, 2, err_path.c_str(), O_WRONLY | O_CREAT, 0600);
   std::vector<std::string> words{program};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<std::string> variables = changed_environment(env);
+  std::vector<std::string> variables = environment_for(program, env);
   pid_t pid = 0;
   const int error = posix_spawnp(&pid, program.c_str(), &files, nullptr, pointers(words).data(),
                                  pointers(variables).data());
