@@ -20,7 +20,8 @@ Outcome run(const std::string& program, const std::vector<std::string>& argument
             const std::map<std::string, std::string>& env = {}, const std::string& input = {});
 
 /// This process's environment with `changes`, for a program to start. Under mpirun no leaks are
-/// looked for: Open MPI never frees some of its memory, from modules that are gone when it is found.
+/// looked for: Open MPI never frees some of its memory, from modules that are gone when it is
+/// found.
 std::vector<std::string> environment_for(const std::string& program,
                                          std::map<std::string, std::string> changes);
 
