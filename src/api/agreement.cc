@@ -7,6 +7,7 @@
 
 #include "core/bytes.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "kernels/registry.h"
 #include "models/hf_config.h"
 #include "models/shapes.h"
@@ -43,15 +44,11 @@ std::vector<std::string> flags_of(const Options& o) {
           flag("--prompt-lookup-min", o.prompt_lookup_min)};
 }
 
-/// FNV-1a, 64 bits: for telling files apart, not against malice.
+/// For telling files apart.
 std::string hash_of(const InputFile& file) {
-  std::vector<std::byte> bytes(file.size());
-  file.read(0, bytes.data(), bytes.size());
-  std::uint64_t hash = 0xcbf29ce484222325ull;
-  for (const std::byte byte : bytes) {
-    hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3ull;
-  }
-  return fmt::format("{:016x}", hash);
+  std::string bytes(file.size(), '\0');
+  file.read(0, reinterpret_cast<std::byte*>(bytes.data()), bytes.size());
+  return fmt::format("{:016x}", fnv1a(bytes));
 }
 
 void find_model_of(const Options& options, Identity& identity) {

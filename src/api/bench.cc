@@ -63,9 +63,8 @@ double load_average() {
 
 MathUnit unit_of(std::string_view isa, const ModelSpec& model) {
   const DType dtype = model.dtype;
-  if (model.quantization != Quantization::none && isa.starts_with("avx512")) {
-    const bool quads = isa == "avx512vnni" || isa == "avx512bf16";
-    return quads ? MathUnit::avx512vnni : MathUnit::avx512;
+  if (model.quantization != Quantization::none && (isa == "amx" || isa.starts_with("avx512"))) {
+    return isa == "avx512" ? MathUnit::avx512 : MathUnit::avx512vnni;
   }
   if (isa == "amx" && dtype == DType::bf16) return MathUnit::amx;
   if (isa == "avx512bf16" && dtype == DType::bf16) return MathUnit::avx512bf16;

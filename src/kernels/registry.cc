@@ -33,7 +33,10 @@ constexpr Entry entries[] = {
      []() -> Made { return std::make_unique<CpuBackend>(cpu::avx512bf16_kernels()); },
      has_fast_bf16_pairs},
     {"amx", [] { return has_avx512() && amx_granted(); },
-     [] { return make_amx_backend(make_backend("avx512")); }},
+     [] {
+       // For all but bfloat16 products; processors with AMX have VNNI, too.
+       return make_amx_backend(make_backend(has_avx512vnni() ? "avx512vnni" : "avx512"));
+     }},
 };
 
 /// The fastest backend here, or the fastest but AMX.
