@@ -10,7 +10,7 @@
 
 #include "batch/coordinator.h"
 #include "batch/ledger.h"
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

@@ -7,7 +7,7 @@
 #include <csignal>
 
 #include "batch/journal.h"
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

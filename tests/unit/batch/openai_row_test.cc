@@ -2,7 +2,7 @@
 #include <simdjson.h>
 
 #include "batch/row_codec.h"
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

@@ -1,7 +1,7 @@
 // Templates, right and wrong.
 #include "batch/prompt_template.h"
 
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

@@ -1,7 +1,7 @@
 // Rows of every format to requests, and results to lines.
 #include "batch/row_codec.h"
 
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

@@ -1,7 +1,7 @@
 // Inputs cut into rows, however the bytes arrive.
 #include "batch/row_reader.h"
 
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

@@ -3,9 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include <filesystem>
 
 #include "core/error.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {
@@ -14,16 +15,12 @@ class Defaults : public ::testing::Test {
  protected:
   GenerationDefaults with(const std::string& generation_config,
                           const std::string& config = R"({"eos_token_id": 2})") {
-    directory_ = std::filesystem::path(::testing::TempDir()) / "generation_defaults";
-    std::filesystem::remove_all(directory_);
-    std::filesystem::create_directories(directory_);
-    if (!generation_config.empty()) {
-      std::ofstream(directory_ / "generation_config.json") << generation_config;
-    }
-    return {directory_, HfConfig::parse(config, "config.json")};
+    std::filesystem::remove(directory_.file("generation_config.json"));
+    if (!generation_config.empty()) directory_.write("generation_config.json", generation_config);
+    return {directory_.path(), HfConfig::parse(config, "config.json")};
   }
 
-  std::filesystem::path directory_;
+  const Scratch directory_;
 };
 
 TEST_F(Defaults, AreGreedyAndTwentyTokensWithoutAFile) {
@@ -110,10 +107,9 @@ TEST_F(Defaults, AFileIsCheckedWhenItIsRead) {
 }
 
 TEST_F(Defaults, ABrokenLinkIsNotAsIfThereWereNoFile) {
-  (void)with("");
-  std::filesystem::create_symlink("blob", directory_ / "generation_config.json");
+  std::filesystem::create_symlink("blob", directory_.path() / "generation_config.json");
   try {
-    GenerationDefaults(directory_, HfConfig::parse("{}", "config.json"));
+    GenerationDefaults(directory_.path(), HfConfig::parse("{}", "config.json"));
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("generation_config.json: cannot open"),

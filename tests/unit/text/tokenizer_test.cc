@@ -4,12 +4,12 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "core/error.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {
@@ -40,27 +40,6 @@ std::string complaint(const std::string& content) {
 void expect_complaint(const json& content, const std::string& part) {
   EXPECT_NE(complaint(content.dump()).find(part), std::string::npos) << complaint(content.dump());
 }
-
-class Folder {
- public:
-  Folder() : path_(fs::temp_directory_path() / ("trireme_tokenizer_" + unique())) {
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  void write(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name) << content;
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  static std::string unique() {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    return std::string(test->name()) +
-           std::to_string(testing::UnitTest::GetInstance()->random_seed()) +
-           std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
-  }
-  fs::path path_;
-};
 
 TEST(Tokenizer, FindsTokensAndIds) {
   const auto llama = Tokenizer::load(data_folder() / "llama2");
@@ -155,7 +134,7 @@ TEST(Tokenizer, RefusesMalformedFiles) {
 }
 
 TEST(Tokenizer, SaysWhenThereIsNone) {
-  const Folder folder;
+  const Scratch folder;
   EXPECT_THROW(Tokenizer::load(folder.path()), Error);
   EXPECT_THROW(Tokenizer::load(folder.path() / "nowhere"), Error);
 }
@@ -164,7 +143,7 @@ TEST(Tokenizer, SaysWhenThereIsNone) {
 TEST(Tokenizer, NamesFilesThatCannotBeRead) {
   for (const std::string name :
        {"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"}) {
-    const Folder folder;
+    const Scratch folder;
     if (name != "tokenizer.json") {
       folder.write("vocab.json", "{}");
       folder.write("merges.txt", "");
@@ -183,7 +162,7 @@ TEST(Tokenizer, NamesFilesThatCannotBeRead) {
 }
 
 // Takes a tokenizer.json apart into the pair of files that came before it.
-void write_old_files(const Folder& folder, const json& content) {
+void write_old_files(const Scratch& folder, const json& content) {
   folder.write("vocab.json", content["model"]["vocab"].dump());
   std::string merges = "#version: 0.2\n";
   for (const json& merge : content["model"]["merges"]) {
@@ -203,7 +182,7 @@ void expect_goldens(const Tokenizer& tokenizer, const std::string& kind) {
 }
 
 TEST(Tokenizer, ReadsVocabularyAndMergesOfGpt2) {
-  const Folder folder;
+  const Scratch folder;
   write_old_files(folder, tokenizer_json("gpt2"));
   expect_goldens(*Tokenizer::load(folder.path()), "gpt2");
   folder.write("tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer",
@@ -216,7 +195,7 @@ TEST(Tokenizer, ReadsVocabularyAndMergesOfGpt2) {
 
 TEST(Tokenizer, ReadsVocabularyAndMergesOfQwen2) {
   const json content = tokenizer_json("qwen2");
-  const Folder folder;
+  const Scratch folder;
   write_old_files(folder, content);
   json config = {{"tokenizer_class", "Qwen2Tokenizer"}, {"bos_token", nullptr}};
   for (const json& token : content["added_tokens"]) {

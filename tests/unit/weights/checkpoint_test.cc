@@ -2,7 +2,8 @@
 // them.
 #include <cstring>
 
-#include "scratch.h"
+#include "safetensors_bytes.h"
+#include "support/scratch.h"
 #include "weights/matrix_view.h"
 #include "weights/safetensors_file.h"
 #include "weights/safetensors_writer.h"

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "scratch.h"
+#include "support/scratch.h"
 #include "weights/tensor_source.h"
 
 namespace trireme {

@@ -1,7 +1,7 @@
 // Paths and names of the Hugging Face cache, right, nearly right and wrong.
 #include <cstdlib>
 
-#include "scratch.h"
+#include "support/scratch.h"
 #include "weights/tensor_source.h"
 
 namespace trireme {

@@ -1,7 +1,7 @@
 // Headers that lie, one by one: each must be refused with a message that names file and tensor.
 #include "weights/safetensors_format.h"
 
-#include "scratch.h"
+#include "support/scratch.h"
 
 namespace trireme {
 namespace {

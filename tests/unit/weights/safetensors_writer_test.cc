@@ -6,7 +6,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "scratch.h"
+#include "support/scratch.h"
 #include "weights/safetensors_file.h"
 #include "weights/safetensors_format.h"
 
@@ -58,7 +58,7 @@ TEST(SafetensorsWriter, AlignsAndOrders) {
       lay_out_safetensors("x", {{"b", DType::u8, {1}}, {"a", DType::u8, {1}}});
   EXPECT_EQ(layout.bytes, layout.start.size() + 2);
   EXPECT_EQ(layout.begins[1] + 1, layout.begins[0]) << "in the order of names";
-  const std::string first = Scratch::read(path);
+  const std::string first = scratch.read(path);
   std::uint64_t length = 0;
   std::memcpy(&length, first.data(), sizeof(length));
   EXPECT_EQ(length % 8, 0u);
@@ -66,12 +66,12 @@ TEST(SafetensorsWriter, AlignsAndOrders) {
   EXPECT_EQ(header.entries[0].begin, 8u);
   EXPECT_EQ(header.entries[1].begin, 12u);
   write_safetensors(path, std::vector{tensors[2], tensors[0], tensors[1]});
-  EXPECT_EQ(Scratch::read(path), first);
+  EXPECT_EQ(scratch.read(path), first);
 }
 
 TEST(SafetensorsWriter, AFullDiskLeavesTheOldFile) {
   const Scratch scratch;
-  const auto path = scratch.write("out.safetensors", "old");
+  const std::filesystem::path path = scratch.write("out.safetensors", "old");
   const std::vector<std::byte> data(100000);
   const TensorToWrite tensor{"w", DType::u8, {100000}, data};
   std::signal(SIGXFSZ, SIG_IGN);
@@ -84,7 +84,7 @@ TEST(SafetensorsWriter, AFullDiskLeavesTheOldFile) {
   setrlimit(RLIMIT_FSIZE, &old_limit);
   EXPECT_NE(message.find("out.safetensors: cannot write"), std::string::npos) << message;
   EXPECT_NE(message.find("free some space"), std::string::npos) << message;
-  EXPECT_EQ(Scratch::read(path), "old");
+  EXPECT_EQ(scratch.read(path), "old");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path()), {}), 1);
 }
 

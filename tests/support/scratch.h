@@ -1,4 +1,4 @@
-// A directory for one test, and errors that are expected.
+// A folder for one test, and errors that are expected.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,10 +13,11 @@
 
 namespace trireme {
 
+/// A folder that no other test or process has, removed with all that is in it.
 class Scratch {
  public:
+  /// In memory where that is possible: some tests make files durable thousands of times.
   Scratch() {
-    // In memory where that is possible: these tests make files durable thousands of times.
     for (const std::filesystem::path& parent :
          {std::filesystem::path("/dev/shm"), std::filesystem::temp_directory_path()}) {
       std::string pattern = (parent / "trireme-XXXXXX").string();
@@ -30,16 +31,21 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
+  const std::filesystem::path& path() const { return path_; }
   std::string file(const std::string& name) const { return (path_ / name).string(); }
+  bool has(const std::string& name) const { return std::filesystem::exists(path_ / name); }
+
+  /// Makes the folders on the way to `name`, too. Returns its whole path.
   std::string write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return file(name);
+    const std::filesystem::path file = path_ / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file, std::ios::binary) << bytes;
+    return file.string();
   }
-  std::string read(const std::string& name) const {
+  std::string read(const std::filesystem::path& name) const {
     std::ifstream stream(path_ / name, std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
   }
-  bool has(const std::string& name) const { return std::filesystem::exists(path_ / name); }
 
  private:
   std::filesystem::path path_;
