@@ -137,10 +137,8 @@ void load_parameters(ParameterStore& store, const TensorSource& source, ThreadPo
     const Portion& portion = portions[static_cast<std::size_t>(index)];
     RowReader& reader = readers[static_cast<std::size_t>(thread)];
     error.guard([&] {
-      // While this portion is packed, a disk reads the one that will be next.
-      const auto at = static_cast<std::size_t>(index);
-      if (at < readers.size()) announce(at, reader);
-      announce(at + readers.size(), reader);
+      // While this portion is packed, a disk reads the one that this thread takes next.
+      announce(static_cast<std::size_t>(index) + 1, reader);
       if (portion.vector != nullptr) {
         reader.read(*portion.vector, store.mutable_data(*portion.vector));
       } else {

@@ -25,6 +25,23 @@ TEST(ThreadPool, DoesEachPartOnce) {
   }
 }
 
+TEST(ThreadPool, EachThreadBeginsWithARunOfItsOwn) {
+  ThreadPool pool(4);
+  std::atomic<int> begun{0};
+  std::vector<std::vector<std::int64_t>> parts(4);
+  pool.parallel_for_with_thread(40, [&](std::int64_t i, int thread) {
+    auto& mine = parts[static_cast<std::size_t>(thread)];
+    mine.push_back(i);
+    if (mine.size() > 1) return;
+    begun.fetch_add(1);
+    while (begun.load() < 4) std::this_thread::yield();
+  });
+  for (std::size_t thread = 0; thread < 4; ++thread) {
+    ASSERT_FALSE(parts[thread].empty());
+    EXPECT_EQ(parts[thread].front(), static_cast<std::int64_t>(thread) * 10);
+  }
+}
+
 TEST(ThreadPool, SurvivesManyShortRounds) {
   ThreadPool pool(4);
   std::atomic<std::int64_t> sum{0};
