@@ -35,8 +35,9 @@ void BlockManager::remember(std::int32_t index, std::int32_t parent,
                             std::span<const std::int32_t> tokens) {
   Block& block = blocks_[static_cast<std::size_t>(index)];
   if (block.remembered) return;
+  const std::optional<std::int32_t> equal = find(content_of(parent), tokens);
   block.remembered = true;
-  block.content = next_content_++;
+  block.content = equal ? content_of(*equal) : next_content_++;
   block.parent_content = content_of(parent);
   block.tokens.assign(tokens.begin(), tokens.end());
   block.key = key_of(block.parent_content, tokens);
@@ -45,15 +46,21 @@ void BlockManager::remember(std::int32_t index, std::int32_t parent,
 
 std::optional<std::int32_t> BlockManager::share(std::int32_t parent,
                                                 std::span<const std::int32_t> tokens) {
-  const std::uint64_t parent_content = content_of(parent);
+  const std::optional<std::int32_t> found = find(content_of(parent), tokens);
+  if (!found) return std::nullopt;
+  Block& block = blocks_[static_cast<std::size_t>(*found)];
+  if (block.users++ == 0) idle_.erase(block.idle);
+  return found;
+}
+
+std::optional<std::int32_t> BlockManager::find(std::uint64_t parent_content,
+                                               std::span<const std::int32_t> tokens) const {
   const auto [begin, end] = index_.equal_range(key_of(parent_content, tokens));
   for (auto it = begin; it != end; ++it) {
-    Block& block = blocks_[static_cast<std::size_t>(it->second)];
-    if (block.parent_content != parent_content || !std::ranges::equal(block.tokens, tokens)) {
-      continue;
+    const Block& block = blocks_[static_cast<std::size_t>(it->second)];
+    if (block.parent_content == parent_content && std::ranges::equal(block.tokens, tokens)) {
+      return it->second;
     }
-    if (block.users++ == 0) idle_.erase(block.idle);
-    return it->second;
   }
   return std::nullopt;
 }

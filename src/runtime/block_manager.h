@@ -36,13 +36,15 @@ class BlockManager {
     int users = 0;
     bool remembered = false;
     std::uint64_t key = 0;
-    std::uint64_t content = 0;         ///< unique number of what it holds
+    std::uint64_t content = 0;         ///< number of what it holds, up to its end; equal if equal
     std::uint64_t parent_content = 0;  ///< of the block before it
     std::vector<std::int32_t> tokens;
     std::list<std::int32_t>::iterator idle;  ///< place in idle_, while nobody uses it
   };
 
   std::uint64_t content_of(std::int32_t block) const;
+  std::optional<std::int32_t> find(std::uint64_t parent_content,
+                                   std::span<const std::int32_t> tokens) const;
   static std::uint64_t key_of(std::uint64_t parent_content, std::span<const std::int32_t> tokens);
   void forget(std::int32_t block);
 

@@ -1,6 +1,7 @@
 #include "runtime/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 #include "kernels/backend.h"
@@ -71,6 +72,8 @@ std::optional<StepPlan> Scheduler::schedule() {
       const bool full = static_cast<std::int64_t>(step.sequences.size()) >= share;
       if (full || tokens_left == 0) break;
       if (sequence.in_flight || (sequence.remaining() == 1) != decoding) continue;
+      // Blocks of sequences that were admitted with this one are remembered by now.
+      if (!decoding) share_prefix(sequence);
       const std::int64_t tokens = std::min(sequence.remaining(), tokens_left);
       if (!place(sequence, tokens)) break;
       emit(sequence, tokens, step, plan);
@@ -110,20 +113,28 @@ void Scheduler::admit(std::int64_t tokens_left) {
   }
 }
 
-/// Takes over remembered blocks of earlier sequences that begin alike. At least one token is left
-/// to compute, and scoring needs every row.
+/// Takes over remembered blocks of other sequences that go on alike, also in place of a block that
+/// this one has only begun. At least one token is left to compute, and scoring needs every row.
 void Scheduler::share_prefix(Sequence& sequence) {
   if (sequence.request.score) return;
   const std::vector<std::int32_t>& tokens = sequence.request.tokens;
-  std::int32_t parent = -1;
-  while (sequence.computed + block_tokens < static_cast<std::int64_t>(tokens.size())) {
-    const std::span<const std::int32_t> next(tokens.data() + sequence.computed,
+  auto whole = static_cast<std::size_t>(sequence.remembered_blocks);
+  std::int32_t parent = whole == 0 ? -1 : sequence.blocks[whole - 1];
+  for (;;) {
+    const std::int64_t begin = static_cast<std::int64_t>(whole) * block_tokens;
+    if (begin + block_tokens >= static_cast<std::int64_t>(tokens.size())) return;
+    const std::span<const std::int32_t> next(tokens.data() + begin,
                                              static_cast<std::size_t>(block_tokens));
     const std::optional<std::int32_t> block = blocks_.share(parent, next);
     if (!block) return;
-    sequence.blocks.push_back(*block);
-    sequence.computed += block_tokens;
+    if (whole < sequence.blocks.size()) {
+      blocks_.release(std::exchange(sequence.blocks[whole], *block));
+    } else {
+      sequence.blocks.push_back(*block);
+    }
+    sequence.computed = begin + block_tokens;
     ++sequence.remembered_blocks;
+    ++whole;
     parent = *block;
   }
 }

@@ -49,6 +49,17 @@ TEST(BlockManager, TheSameTokensAfterAnotherPrefixAreAnotherBlock) {
   EXPECT_EQ(blocks.share(-1, b), root_b);
 }
 
+TEST(BlockManager, BlocksThatHoldTheSameGoOnAlike) {
+  BlockManager blocks(4);
+  const std::int32_t one = blocks.allocate().value();
+  const std::int32_t other = blocks.allocate().value();
+  const std::int32_t leaf = blocks.allocate().value();
+  blocks.remember(one, -1, a);
+  blocks.remember(leaf, one, b);
+  blocks.remember(other, -1, a);
+  EXPECT_EQ(blocks.share(other, b), leaf);
+}
+
 TEST(BlockManager, ForgetsTheLeastRecentlyFreedFirst) {
   BlockManager blocks(2);
   const std::int32_t x = blocks.allocate().value();

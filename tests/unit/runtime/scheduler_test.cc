@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
 #include <random>
 
@@ -100,6 +101,35 @@ TEST(Scheduler, SharedPrefixesAreComputedOnce) {
   EXPECT_EQ(plan.rows(), 1) << "ten full blocks are remembered";
   EXPECT_EQ(scheduler.complete(rank.execute(plan)).front().tokens,
             expected_tokens(second.tokens, 1));
+}
+
+TEST(Scheduler, SequencesThatComeTogetherShareToo) {
+  for (const int micro_batches : {1, 3}) {
+    Scheduler scheduler({.blocks = 200,
+                         .max_step_tokens = 100,
+                         .max_model_len = 400,
+                         .micro_batches = micro_batches});
+    FakeRank rank(200);
+    for (std::uint64_t id = 0; id < 8; ++id) {
+      SequenceRequest request{
+          .id = id, .tokens = std::vector<std::int32_t>(320, 3), .max_new_tokens = 1};
+      request.tokens.push_back(static_cast<std::int32_t>(id));
+      scheduler.add(request);
+    }
+    std::int64_t rows = 0;
+    std::deque<StepPlan> in_flight;
+    while (!scheduler.idle()) {
+      if (std::optional<StepPlan> plan = scheduler.schedule()) {
+        rows += plan->rows();
+        in_flight.push_back(std::move(*plan));
+        if (static_cast<int>(in_flight.size()) < micro_batches) continue;
+      }
+      (void)scheduler.complete(rank.execute(in_flight.front()));
+      in_flight.pop_front();
+    }
+    // With several steps in flight, parts of blocks are computed by more than one.
+    EXPECT_LE(rows, 320 + 8 + (micro_batches == 1 ? 0 : 100)) << micro_batches;
+  }
 }
 
 TEST(Scheduler, ScoringGivesEveryTargetOnceWhateverTheChunks) {
