@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "core/coded_weight.h"
 #include "core/dtype.h"
+#include "core/error.h"
 #include "core/range.h"
 
 namespace trireme {
@@ -21,10 +23,21 @@ struct TensorInfo {
   std::vector<std::int64_t> shape;
   std::string file;  ///< for messages
 
+  // Of a matrix that the files hold as integers with scales and zeros; read() makes float32 of it.
+  int code_bits = 0;  ///< 0: it is no such matrix
+  /// read_codes() gives codes of which so many aligned columns share scale and zero. 0: they cannot
+  /// be had (columns in no order, or scales that are not float16).
+  std::int64_t code_group = 0;
+  std::int64_t coded_bytes = 0;   ///< that the files hold for it
+  std::int64_t rows_at_once = 1;  ///< fewer rows in one read() take as long
+
   std::int64_t elements() const {
     std::int64_t product = 1;
     for (const std::int64_t size : shape) product *= size;
     return product;
+  }
+  std::int64_t bytes_in_file() const {
+    return code_bits > 0 ? coded_bytes : elements() * static_cast<std::int64_t>(size_of(dtype));
   }
 };
 
@@ -43,6 +56,13 @@ class TensorSource {
   /// [1, size]), in the tensor's own dtype, into `out`, row-major, rows.size() * cols.size()
   /// elements. Thread-safe.
   virtual void read(const TensorInfo& tensor, Range rows, Range cols, std::byte* out) const = 0;
+
+  /// The same of a matrix with a code_group, undone: its integers, each with its zero and scale.
+  virtual void read_codes(const TensorInfo& tensor, Range rows, Range cols,
+                          CodedWeight* out) const {
+    (void)tensor, (void)rows, (void)cols, (void)out;
+    TRIREME_ASSERT(false);
+  }
 
   /// Says that read() of this rectangle follows soon, so that a disk may begin. Thread-safe.
   virtual void will_read(const TensorInfo& tensor, Range rows, Range cols) const = 0;
