@@ -45,8 +45,7 @@ void describe_model(PlanReport& report, const ModelFiles& files) {
   report.max_pipeline_parallel = static_cast<std::int64_t>(model.blocks.size());
   for (const TensorInfo* tensor : files.source->tensors()) {
     report.parameters += tensor->elements();
-    report.checkpoint_bytes +=
-        tensor->elements() * static_cast<std::int64_t>(size_of(tensor->dtype));
+    report.checkpoint_bytes += tensor->bytes_in_file();
   }
   const std::string unused = unused_tensors_warning(model, *files.source);
   if (!unused.empty()) report.warnings.push_back(unused);

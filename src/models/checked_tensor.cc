@@ -30,6 +30,12 @@ const TensorInfo& checked_tensor(const TensorSource& source, const ParameterSpec
          "config.json and the weights belong together?",
          source.describe(), parameter.tensor);
   }
+  if (parameter.transposed && tensor->code_bits > 0) {
+    fail(ErrorKind::input,
+         "{}: tensor {} is quantised (quantization_config), which Trireme reads of Llama, Mistral, "
+         "Qwen2 and Qwen3 only; take a checkpoint that is not, and --quantization int8 or int4",
+         tensor->file, tensor->name);
+  }
   const std::vector<std::int64_t> expected = expected_shape(parameter);
   if (tensor->shape != expected) {
     fail(ErrorKind::input,

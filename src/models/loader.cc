@@ -75,15 +75,17 @@ class FirstError {
 constexpr std::size_t read_bytes = std::size_t{256} << 10;
 
 /// How many panels of `matrix` are read at once. A file that holds the matrix transposed has a run
-/// per k: the more rows, the longer are the runs, so a portion is read whole.
-std::int64_t panels_at_once(const PackedMatrix& matrix, std::int64_t panel_rows) {
+/// per k: the more rows, the longer are the runs, so a portion is read whole, or as many rows as
+/// the source asks for.
+std::int64_t panels_at_once(const PackedMatrix& matrix, std::int64_t panel_rows,
+                            const RowReader& reader) {
   for (const ParameterPart& part : matrix.parts()) {
     if (part.parameter->transposed) return matrix.shape().n;
   }
   const auto panel_bytes = static_cast<std::size_t>(panel_rows * matrix.shape().k()) *
                            size_of(RowReader::dtype_of(matrix));
-  return std::max<std::int64_t>(
-      1, static_cast<std::int64_t>(read_bytes / std::max<std::size_t>(1, panel_bytes)));
+  return std::max(ceil_div(reader.rows_at_once(matrix), panel_rows),
+                  static_cast<std::int64_t>(read_bytes / std::max<std::size_t>(1, panel_bytes)));
 }
 
 Range rows_of(const PackedMatrix& matrix, Range panels, std::int64_t panel_rows) {
@@ -96,7 +98,7 @@ void load_panels(const ParameterStore& store, PackedMatrix& matrix, Range panels
   const std::int64_t panel_rows = store.backend().panel_rows();
   const std::size_t row_bytes =
       static_cast<std::size_t>(shape.k()) * size_of(RowReader::dtype_of(matrix));
-  const std::int64_t step = panels_at_once(matrix, panel_rows);
+  const std::int64_t step = panels_at_once(matrix, panel_rows, reader);
   for (std::int64_t begin = panels.begin; begin < panels.end; begin += step) {
     const std::int64_t end = std::min(begin + step, panels.end);
     const std::byte* rows = reader.read(matrix, rows_of(matrix, {begin, end}, panel_rows));

@@ -97,6 +97,14 @@ const std::byte* RowReader::read(const PackedMatrix& matrix, Range rows) {
   return values;
 }
 
+std::int64_t RowReader::rows_at_once(const PackedMatrix& matrix) const {
+  std::int64_t rows = 1;
+  for (const ParameterPart& part : matrix.parts()) {
+    rows = std::max(rows, checked_tensor(*source_, *part.parameter).rows_at_once);
+  }
+  return rows;
+}
+
 void RowReader::will_read(const PackedMatrix& matrix, Range rows) const {
   for_parts(matrix, rows, [&](const ParameterSpec& parameter, Range its_rows, Range cols) {
     const Place place = place_of(parameter, its_rows, cols);

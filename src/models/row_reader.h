@@ -20,6 +20,8 @@ class RowReader {
 
   /// The stacked rows `rows`, [rows, k], valid until the next call. Throws Error(input).
   const std::byte* read(const PackedMatrix& matrix, Range rows);
+  /// Rows that the source likes to be asked for together; at least one.
+  std::int64_t rows_at_once(const PackedMatrix& matrix) const;
   /// Says that these rows are read soon, so that a disk may begin.
   void will_read(const PackedMatrix& matrix, Range rows) const;
   /// All of a vector.

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "kernels/registry.h"
 #include "models/loader.h"
+#include "models/quantization_config.h"
 #include "models/registry.h"
 #include "models/shapes.h"
 #include "plan/host.h"
@@ -88,7 +89,7 @@ ModelFiles open_model(const Options& options) {
     fail(ErrorKind::usage, "--load-format {}: expected auto, safetensors or dummy",
          options.load_format);
   }
-  std::unique_ptr<TensorSource> source = dummy ? nullptr : open_checkpoint(directory);
+  std::unique_ptr<TensorSource> source = dummy ? nullptr : open_weights(directory, config);
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, source.get()));
   model->quantize(read_quantization(options));
   if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);

@@ -1,0 +1,22 @@
+// config.json's quantization_config: what checkpoints that were quantised by others say of
+// themselves.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "models/hf_config.h"
+#include "weights/quantized_source.h"
+
+namespace trireme {
+
+/// Nothing if config.json has none. Throws Error(input) naming the key for a method, a number of
+/// bits or a variant that Trireme cannot read.
+std::optional<CheckpointQuantization> quantization_of(const HfConfig& config);
+
+/// The weights in `directory` as `config` describes them. Throws Error(input).
+std::unique_ptr<TensorSource> open_weights(const std::filesystem::path& directory,
+                                           const HfConfig& config);
+
+}  // namespace trireme
