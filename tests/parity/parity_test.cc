@@ -18,6 +18,7 @@ class Parity : public ::testing::TestWithParam<std::string> {
     Options options;
     options.model = golden_directory() / GetParam();
     options.dtype = "float32";
+    options.quantization = "none";  // of GPTQ and AWQ: the matrices that the codes stand for
     options.threads = 2;
     options.max_step_tokens = 48;  // the longest sequence takes two chunks
     return options;

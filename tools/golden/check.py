@@ -6,8 +6,17 @@ from pathlib import Path
 import torch
 import transformers
 from make import distance, logits_of
+from quantized import load_dequantized
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
+
+
+def load(folder: Path):
+    if "quantization_config" in (folder / "config.json").read_text():
+        return load_dequantized(folder)  # transformers would want GPTQModel or AutoAWQ, and a GPU
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
 
 
 def main() -> None:
@@ -17,9 +26,7 @@ def main() -> None:
         folder = path.parent
         if version < 5 and folder.name.endswith("_v5"):
             continue  # words that transformers 4 does not know
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager"
-        )
+        model = load(folder)
         golden = load_file(path)
         error = max(
             distance(logits_of(model, golden[f"ids.{i}"]), golden[f"logits.{i}"]) for i in range(3)

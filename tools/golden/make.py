@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import transformers
 from cases import VOCAB, Case, all_cases, wide_configs
+from quantized import write_quantized
 from safetensors.torch import save_file
 from rope import write_rope
 from samplers import write_samplers
@@ -248,6 +249,7 @@ def main() -> None:
     for index, case in enumerate(all_cases()):
         make(case, out, 1000 + 10 * index, models)
     write_wide(out)
+    write_quantized(out)
     write_samplers(out / "samplers.json")
     write_rope(out / "rope.json")
 
