@@ -26,7 +26,7 @@ struct Problem {
 
 struct Format {
   DType dtype;
-  std::int64_t group;  ///< of i8 and i4
+  std::int64_t group;  ///< of i8, i4 and u4
 };
 
 struct Limits {
@@ -158,7 +158,7 @@ void add_all(ThreadPool& threads, const Limits& limits) {
     if (name == "reference") continue;
     for (const Format& format :
          {Format{DType::f32, 0}, Format{DType::bf16, 0}, Format{DType::f16, 0},
-          Format{DType::i8, 256}, Format{DType::i4, 64}}) {
+          Format{DType::i8, 256}, Format{DType::i4, 64}, Format{DType::u4, 128}}) {
       for (const bool sharded : {false, true}) {
         for (const std::int64_t m : {1, 2, 4, 8, 16, 32, 64, 128, 512}) {
           const Problem problem{m, n, k, sharded};

@@ -15,7 +15,7 @@ struct Entry {
   std::string_view name;
 };
 
-constexpr std::array<Entry, 14> entries = {{{DType::f32, 4, "float32"},
+constexpr std::array<Entry, 15> entries = {{{DType::f32, 4, "float32"},
                                             {DType::f16, 2, "float16"},
                                             {DType::bf16, 2, "bfloat16"},
                                             {DType::f64, 8, "float64"},
@@ -28,7 +28,8 @@ constexpr std::array<Entry, 14> entries = {{{DType::f32, 4, "float32"},
                                             {DType::i64, 8, "int64"},
                                             {DType::u64, 8, "uint64"},
                                             {DType::boolean, 1, "bool"},
-                                            {DType::i4, 0, "int4"}}};
+                                            {DType::i4, 0, "int4"},
+                                            {DType::u4, 0, "uint4"}}};
 
 template <typename T>
 T load(const std::byte* source, std::size_t index) {

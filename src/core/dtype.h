@@ -24,9 +24,10 @@ enum class DType : std::uint8_t {
   u64,
   boolean,
   i4,  ///< two to a byte, in packed weights only
+  u4,  ///< the same, with a zero for each group
 };
 
-/// Bytes of one element. Not for i4.
+/// Bytes of one element. Not for i4 and u4.
 std::size_t size_of(DType dtype);
 
 /// "float32", "bfloat16", ...: the spelling of config.json and of --dtype.

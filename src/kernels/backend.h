@@ -30,8 +30,8 @@ namespace trireme {
 struct MatrixShape {
   std::int64_t n = 0;
   std::vector<std::int64_t> k_shards;
-  DType dtype = DType::f32;  ///< f32, bf16 or f16; i8 or i4: see kernels/quantize.h
-  std::int64_t group = 0;    ///< of i8 and i4: k per scale, a multiple of 8
+  DType dtype = DType::f32;  ///< f32, bf16 or f16; i8, i4 or u4: see kernels/quantize.h
+  std::int64_t group = 0;    ///< of i8, i4 and u4: k per scale, a multiple of 8
 
   WeightFormat format() const { return {dtype, group}; }
   std::int64_t k() const {
@@ -163,7 +163,8 @@ class Backend {
   virtual std::int64_t panel_rows() const = 0;
   virtual std::size_t packed_bytes(const MatrixShape& shape) const = 0;
   /// Packs the rows of one panel, [panel * panel_rows(), ...) cut off at n. `source` is row-major
-  /// [rows, k] in the shape's dtype, float32 for i8 and i4. Thread-safe for different panels.
+  /// [rows, k] in the shape's dtype, float32 for i8 and i4, CodedWeight for u4 (the same scale and
+  /// zero throughout a group, codes below 16). Thread-safe for different panels.
   virtual void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
                           std::byte* packed) const = 0;
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 
+#include "core/coded_weight.h"
 #include "core/error.h"
 #include "kernels/interleave.h"
 #include "kernels/quantize.h"
@@ -32,15 +33,13 @@ void pack_shard(DType dtype, const std::byte* source, std::size_t row_bytes, std
   }
 }
 
-constexpr std::size_t scale_bytes = panel_rows * 2;
-
 /// Where the integer at k of row `lane` is among the bytes of a group's integers.
 std::size_t byte_index(DType dtype, std::int64_t lane, std::int64_t k) {
   const std::int64_t quad = dtype == DType::i8 ? k / 4 : k / 8;
   return static_cast<std::size_t>((quad * panel_rows + lane) * 4 + k % 4);
 }
 
-bool in_high_half(DType dtype, std::int64_t k) { return dtype == DType::i4 && k % 8 >= 4; }
+bool in_high_half(DType dtype, std::int64_t k) { return dtype != DType::i8 && k % 8 >= 4; }
 
 /// Integers of a row, their zeros added, as they are stored: `count` is a multiple of 8.
 void store_row(DType dtype, const std::uint8_t* q, std::size_t count, std::byte* row) {
@@ -58,31 +57,58 @@ void store_row(DType dtype, const std::uint8_t* q, std::size_t count, std::byte*
   }
 }
 
-/// One group of `width` k of `rows` rows of float32, `row_bytes` apart.
+/// One group of a row of i8 or i4: what is stored of float32. Writes the row's part of the header.
+void take_group(DType dtype, const std::byte* source, std::int64_t width, std::byte* header,
+                std::uint8_t* q) {
+  float weights[quant::widest_group];
+  std::memcpy(weights, source, static_cast<std::size_t>(width) * sizeof(float));
+  const std::uint16_t scale = quant::quantize_weights(weights, width, dtype, q);
+  std::memcpy(header, &scale, sizeof(scale));
+}
+
+/// The same of u4, whose integers are there.
+void take_codes(const std::byte* source, std::int64_t width, std::byte* header, std::uint8_t* q) {
+  CodedWeight first;
+  std::memcpy(&first, source, sizeof(first));
+  const std::uint16_t zero = f32_to_f16(first.zero);
+  std::memcpy(header, &first.scale, sizeof(first.scale));
+  std::memcpy(header + panel_rows * 2, &zero, sizeof(zero));
+  for (std::int64_t k = 0; k < width; ++k) {
+    CodedWeight weight;
+    std::memcpy(&weight, source + static_cast<std::size_t>(k) * sizeof(weight), sizeof(weight));
+    TRIREME_ASSERT(weight.scale == first.scale && weight.zero == first.zero && weight.code < 16);
+    q[k] = weight.code;
+  }
+}
+
+/// One group of `width` k of `rows` rows of source elements, `row_bytes` apart.
 void pack_group(DType dtype, const std::byte* source, std::size_t row_bytes, std::int64_t rows,
                 std::int64_t width, std::byte* target) {
-  const std::size_t row_stored = (packed_group_bytes(dtype, width) - scale_bytes) / panel_rows;
+  const std::size_t header_bytes = packed_group_header(dtype);
+  const std::size_t row_stored = (packed_group_bytes(dtype, width) - header_bytes) / panel_rows;
   const std::size_t padded = dtype == DType::i8 ? row_stored : row_stored * 2;
   std::byte integers[panel_rows * quant::widest_group];
   std::uint8_t q[quant::widest_group];
-  std::memset(q, quant::zero_of(dtype), padded);
+  std::memset(q, dtype == DType::u4 ? 0 : quant::zero_of(dtype), padded);
   for (std::int64_t lane = rows; lane < panel_rows; ++lane) {
     store_row(dtype, q, padded, integers + static_cast<std::size_t>(lane) * row_stored);
   }
-  std::memset(target, 0, scale_bytes);
+  std::memset(target, 0, header_bytes);
   for (std::int64_t lane = 0; lane < rows; ++lane, source += row_bytes) {
-    float weights[quant::widest_group];
-    std::memcpy(weights, source, static_cast<std::size_t>(width) * sizeof(float));
-    const std::uint16_t scale = quant::quantize_weights(weights, width, dtype, q);
-    std::memcpy(target + lane * 2, &scale, sizeof(scale));
+    if (dtype == DType::u4) {
+      take_codes(source, width, target + lane * 2, q);
+    } else {
+      take_group(dtype, source, width, target + lane * 2, q);
+    }
     store_row(dtype, q, padded, integers + static_cast<std::size_t>(lane) * row_stored);
   }
-  interleave_words(integers, row_stored, panel_rows, row_stored / 4, target + scale_bytes);
+  interleave_words(integers, row_stored, panel_rows, row_stored / 4, target + header_bytes);
 }
 
 void pack_quantized_panel(const MatrixShape& shape, const std::byte* source, std::int64_t rows,
                           std::byte* target) {
   TRIREME_ASSERT(shape.group > 0 && shape.group % 8 == 0 && shape.group <= quant::widest_group);
+  static_assert(sizeof(CodedWeight) == sizeof(float));
   const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * sizeof(float);
   for (const std::int64_t width : shape.k_shards) {
     for (std::int64_t k = 0; k < width; k += shape.group) {
@@ -139,22 +165,32 @@ float GroupView::scale() const {
   return f16_to_f32(bits);
 }
 
-int GroupView::at(std::int64_t k) const {
-  const int byte = std::to_integer<int>(group[scale_bytes + byte_index(dtype, lane, k)]);
-  const int value = dtype == DType::i8 ? byte : in_high_half(dtype, k) ? byte >> 4 : byte & 15;
-  return value - quant::zero_of(dtype);
+int GroupView::zero() const {
+  if (dtype != DType::u4) return quant::zero_of(dtype);
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, group + (panel_rows + lane) * 2, sizeof(bits));
+  return static_cast<int>(f16_to_f32(bits));
+}
+
+int GroupView::code(std::int64_t k) const {
+  const std::size_t at = packed_group_header(dtype) + byte_index(dtype, lane, k);
+  const int byte = std::to_integer<int>(group[at]);
+  return dtype == DType::i8 ? byte : in_high_half(dtype, k) ? byte >> 4 : byte & 15;
 }
 
 namespace {
 
-/// One shard of one row of i8 or i4, as float32.
+/// One shard of one row of i8, i4 or u4, as float32.
 void unpack_groups(const MatrixShape& shape, const std::byte* shard, std::int64_t lane,
                    std::int64_t width, float* out) {
   for (std::int64_t k = 0; k < width; k += shape.group) {
     const std::int64_t count = std::min(shape.group, width - k);
     const GroupView group{shard, shape.dtype, lane};
     const float scale = group.scale();
-    for (std::int64_t i = 0; i < count; ++i) *out++ = scale * static_cast<float>(group.at(i));
+    const int zero = group.zero();
+    for (std::int64_t i = 0; i < count; ++i) {
+      *out++ = scale * static_cast<float>(group.code(i) - zero);
+    }
     shard += packed_group_bytes(shape.dtype, count);
   }
 }

@@ -9,10 +9,11 @@
 //   bf16:      [padded / 2][32][2]    pairs of k side by side (the VNNI order); the shard's K is
 //                                     padded with zeros to a multiple of 32
 //   i8, i4:    groups of the shard one after another: [32] float16 scales, then integers with their
-//   zero
-//             added (kernels/quantize.h), each group padded with zeros to a multiple of 64 k:
+//             zero added (kernels/quantize.h), each group padded with zeros to a multiple of 64 k:
 //             i8  [padded / 4][32][4]     four k side by side
 //             i4  [padded / 8][32][4]     eight k: the first four in the low halves of the bytes
+//   u4:        likewise: [32] float16 scales, [32] float16 zeros, then integers as they are, each
+//             group padded to a multiple of 8 k: [padded / 8][32][4] as in i4
 //
 // In bf16, 16 pairs of 16 lanes are one AMX tile of 16 rows of 64 bytes, 128 bytes apart; AVX units
 // take a pair apart with a shift and a mask. float16 has no such unit (it computes through
@@ -40,26 +41,28 @@ std::int64_t panel_count(const MatrixShape& shape);
 /// Bytes of the whole matrix.
 std::size_t matrix_bytes(const MatrixShape& shape);
 
-/// One group of one row of W, of i8 or i4: its scale, and where its integers are.
+/// One group of one row of W, of i8, i4 or u4: its scale, and where its integers are.
 struct GroupView {
   const std::byte* group = nullptr;  ///< of a panel
   DType dtype = DType::i8;
   std::int64_t lane = 0;  ///< the row within the panel
 
   float scale() const;
-  /// The integer at k of the group, without its zero.
-  int at(std::int64_t k) const;
+  int zero() const;
+  /// The integer at k of the group, its zero included.
+  int code(std::int64_t k) const;
 };
 
 /// Index, in elements from the shard's begin, of row `lane` of the panel at position k of the
-/// shard. Not for i8 and i4.
+/// shard. Not for i8, i4 and u4.
 inline std::int64_t element_index(DType dtype, std::int64_t lane, std::int64_t k) {
   if (dtype == DType::bf16) return (k / 2 * panel_rows + lane) * 2 + (k & 1);
   return k * panel_rows + lane;
 }
 
 /// Packs the rows [panel * 32, ...) cut off at n. `source` is row-major [rows, k] in the shape's
-/// dtype, float32 for i8 and i4; `matrix` is the packed matrix. Thread-safe for different panels.
+/// dtype, float32 for i8 and i4, CodedWeight for u4; `matrix` is the packed matrix. Thread-safe for
+/// different panels.
 void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
                 std::byte* matrix);
 

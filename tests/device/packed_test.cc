@@ -22,13 +22,30 @@ void put_shard(const MatrixShape& shape, const std::byte* row, std::int64_t lane
   }
 }
 
-/// One group of i8 or i4 of one row, as packed.h draws it.
+/// The integers of one group of one row; puts what stands before them.
+std::vector<std::uint8_t> put_header(DType dtype, const float* w, std::int64_t lane,
+                                     std::int64_t width, std::byte* group) {
+  std::vector<std::uint8_t> q(static_cast<std::size_t>(width));
+  std::uint16_t scale = 0;
+  if (dtype == DType::u4) {
+    for (std::int64_t k = 0; k < width; ++k) {
+      q[static_cast<std::size_t>(k)] = std::bit_cast<CodedWeight>(w[k]).code;
+    }
+    scale = std::bit_cast<CodedWeight>(w[0]).scale;
+    const std::uint16_t zero = f32_to_f16(std::bit_cast<CodedWeight>(w[0]).zero);
+    std::memcpy(group + 64 + lane * 2, &zero, 2);
+  } else {
+    scale = quant::quantize_weights(w, width, dtype, q.data());
+  }
+  std::memcpy(group + lane * 2, &scale, 2);
+  return q;
+}
+
+/// One group of i8, i4 or u4 of one row, as packed.h draws it.
 void put_group(DType dtype, const float* w, std::int64_t lane, std::int64_t width,
                std::byte* group) {
-  std::vector<std::uint8_t> q(static_cast<std::size_t>(width));
-  const std::uint16_t scale = quant::quantize_weights(w, width, dtype, q.data());
-  std::memcpy(group + lane * 2, &scale, 2);
-  std::byte* integers = group + 64;
+  const std::vector<std::uint8_t> q = put_header(dtype, w, lane, width, group);
+  std::byte* integers = group + (dtype == DType::u4 ? 128 : 64);
   for (std::int64_t k = 0; k < width; ++k) {
     const std::byte value{q[static_cast<std::size_t>(k)]};
     if (dtype == DType::i8) {
@@ -42,8 +59,10 @@ void put_group(DType dtype, const float* w, std::int64_t lane, std::int64_t widt
 
 /// What lies there where no weight does.
 Bytes empty_group(DType dtype, std::int64_t width) {
-  Bytes group(packed_group_bytes(dtype, width),
-              dtype == DType::i8 ? std::byte{0x80} : std::byte{0x88});
+  const std::byte fill{static_cast<std::uint8_t>(dtype == DType::i8   ? 0x80
+                                                 : dtype == DType::i4 ? 0x88
+                                                                      : 0)};
+  Bytes group(packed_group_bytes(dtype, width), fill);
   std::fill_n(group.begin(), 64, std::byte{0});
   return group;
 }
@@ -93,7 +112,8 @@ Bytes packed_panel(const MatrixShape& shape, const Floats& source) {
 
 const std::vector<Format> formats{DType::f32,      DType::f16,       DType::bf16,
                                   {DType::i8, 64}, {DType::i8, 128}, {DType::i4, 64},
-                                  {DType::i4, 8},  {DType::i8, 512}};
+                                  {DType::i4, 8},  {DType::i8, 512}, {DType::u4, 128},
+                                  {DType::u4, 32}, {DType::u4, 8}};
 
 TEST(PackPanel, PutsEveryWeightInItsPlace) {
   Random random(11);
@@ -103,7 +123,7 @@ TEST(PackPanel, PutsEveryWeightInItsPlace) {
     for (const auto& widths : shards) {
       for (const std::int64_t rows : {1, 3, 4, 7, 8, 31, 32}) {
         const MatrixShape shape{rows, widths, format.dtype, format.group};
-        const Floats source = random.values(rows * shape.k());
+        const Floats source = Matrix(random, rows, widths, format).source;
         EXPECT_EQ(packed_panel(shape, source), expected_panel(shape, source, rows))
             << name_of(format) << ", " << rows << " rows, k " << shape.k();
       }

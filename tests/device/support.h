@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "core/buffer.h"
+#include "core/coded_weight.h"
 #include "core/dtype.h"
 #include "core/thread_pool.h"
 #include "kernels/backend.h"
@@ -77,7 +79,7 @@ inline float rounded(float value, DType dtype) {
   return value;
 }
 
-/// How a matrix is kept: a dtype, and for i8 and i4 how many k share a scale.
+/// How a matrix is kept: a dtype, and for i8, i4 and u4 how many k share a scale.
 struct Format {
   DType dtype = DType::f32;
   std::int64_t group = 0;
@@ -91,16 +93,37 @@ inline std::string name_of(const Format& format) {
   return format.group == 0 ? name : name + "/" + std::to_string(format.group);
 }
 
+/// One row of a matrix of u4, the bits of its CodedWeights as floats.
+inline void append_codes(Random& random, const MatrixShape& shape, Floats& out) {
+  for (const std::int64_t width : shape.k_shards) {
+    CodedWeight weight;
+    for (std::int64_t k = 0; k < width; ++k) {
+      if (k % shape.group == 0) {
+        weight.zero = static_cast<std::uint8_t>(random.integer(0, 15));
+        weight.scale = f32_to_f16(random.value() * 0.1f);
+      }
+      weight.code = static_cast<std::uint8_t>(random.integer(0, 15));
+      out.push_back(std::bit_cast<float>(weight));
+    }
+  }
+}
+
 /// A weight matrix, plain and packed.
 struct Matrix {
   MatrixShape shape;
-  Floats source;  ///< [n, k], what was packed; rounded to the dtype but for i8 and i4
-  Floats plain;   ///< [n, k], what the packed weights stand for
+  /// [n, k], what was packed; rounded to the dtype but for i8 and i4, the bits of CodedWeights for
+  /// u4.
+  Floats source;
+  Floats plain;  ///< [n, k], what the packed weights stand for
   Buffer packed;
 
   Matrix(Random& random, std::int64_t n, std::vector<std::int64_t> shards, Format format) {
     shape = {n, std::move(shards), format.dtype, format.group};
-    source = random.values(n * shape.k());
+    if (format.dtype == DType::u4) {
+      for (std::int64_t row = 0; row < n; ++row) append_codes(random, shape, source);
+    } else {
+      source = random.values(n * shape.k());
+    }
     if (format.group == 0) {
       for (float& value : source) value = rounded(value, format.dtype);
     }
@@ -161,8 +184,8 @@ class DeviceTest : public testing::TestWithParam<std::string> {
 };
 
 constexpr DType weight_dtypes[] = {DType::f32, DType::bf16, DType::f16};
-inline const Format weight_formats[] = {DType::f32,       DType::bf16,     DType::f16,
-                                        {DType::i8, 256}, {DType::i8, 32}, {DType::i4, 64},
-                                        {DType::i4, 8}};
+inline const Format weight_formats[] = {DType::f32,       DType::bf16,      DType::f16,
+                                        {DType::i8, 256}, {DType::i8, 32},  {DType::i4, 64},
+                                        {DType::i4, 8},   {DType::u4, 128}, {DType::u4, 32}};
 
 }  // namespace trireme::test

@@ -33,7 +33,7 @@ struct LinearJob {
   std::size_t panel_bytes;
   std::int64_t n;
   DType dtype;
-  std::int64_t group;  ///< of i8 and i4
+  std::int64_t group;  ///< of i8, i4 and u4
   const std::int64_t* shard_widths;
   std::int64_t shard_count;
   const LinearOutput* outputs;
@@ -47,7 +47,7 @@ struct PackRowsJob {
   const float* x;  ///< [rows, ldx]
   std::int64_t ldx;
   std::int64_t rows;
-  DType dtype;  ///< of the weights: x is rounded to bfloat16 for those, to eight bits for i8 and i4
+  DType dtype;  ///< of the weights: x is rounded to bfloat16 for those, to eight bits for integers
   std::int64_t group;
   const std::int64_t* shard_widths;
   std::int64_t shard_count;

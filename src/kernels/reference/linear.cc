@@ -114,8 +114,9 @@ float quantized_dot(const MatrixShape& shape, const std::int8_t* x,
   for (std::int64_t k = 0; k < width; k += shape.group) {
     const std::int64_t count = std::min(shape.group, width - k);
     const packed::GroupView group{w, shape.dtype, lane};
+    const int zero = group.zero();
     std::int32_t sum = 0;
-    for (std::int64_t i = 0; i < count; ++i) sum += int{x[k + i]} * group.at(i);
+    for (std::int64_t i = 0; i < count; ++i) sum += int{x[k + i]} * (group.code(i) - zero);
     y = std::fma(static_cast<float>(sum), groups++->scale * group.scale(), y);
     w += packed_group_bytes(shape.dtype, count);
   }
