@@ -67,7 +67,7 @@ struct BenchReport {
   std::string model;
   std::string architecture;
   std::string dtype;
-  std::string quantization;  ///< of the weights: none, int8, int4
+  std::string quantization;  ///< of the weights: none, int8, int4, stored int4
   std::int64_t parameters = 0;
   std::string isa;
   std::string transport;

@@ -14,9 +14,11 @@ struct Options {
   std::string model;
   std::string revision = "main";  ///< branch or commit within the cache
   std::string dtype = "auto";     ///< auto (the checkpoint's), float32, bfloat16, float16
-  /// none, int8, int4: weights rounded when they are loaded, with a scale for each group of inputs;
-  /// activations are rounded to eight bits where they meet them. See docs/quantization.md.
-  std::string quantization = "none";
+  /// int8, int4: weights rounded when they are loaded, with a scale for each group of inputs;
+  /// activations are rounded to eight bits where they meet them. auto: nothing is rounded, and what
+  /// a GPTQ or AWQ checkpoint has in four bits stays so in memory where it can; none: the numbers
+  /// that these bits stand for, in dtype. See docs/quantization.md.
+  std::string quantization = "auto";
   std::string load_format = "auto";  ///< auto, or dummy: weights made up from config.json
   std::uint64_t load_seed = 0;       ///< for dummy weights
 

@@ -70,7 +70,7 @@ struct PlanReport {
   std::string directory;
   std::string architecture;
   std::string dtype;         ///< computed in
-  std::string quantization;  ///< of the weights: none, int8, int4
+  std::string quantization;  ///< of the weights: none, int8, int4, stored int4
   std::int64_t parameters = 0;
   std::int64_t checkpoint_bytes = 0;  ///< of the tensors in the files
   std::int64_t num_layers = 0;

@@ -34,7 +34,7 @@ class BenchWork {
   std::int64_t layer_elements_ = 0;
   std::int64_t head_elements_ = 0;
   std::int64_t cache_element_bytes_ = 0;
-  double layer_weight_bytes_ = 0;  ///< per weight, of the layers
+  double layer_weight_bytes_ = 0;
   double head_weight_bytes_ = 0;
   std::int64_t query_width_ = 0;       ///< heads * head_dim
   std::int64_t key_value_width_ = 0;   ///< 2 * kv_heads * head_dim

@@ -49,6 +49,7 @@ void describe_model(PlanReport& report, const ModelFiles& files) {
   }
   const std::string unused = unused_tensors_warning(model, *files.source);
   if (!unused.empty()) report.warnings.push_back(unused);
+  if (!files.warning.empty()) report.warnings.push_back(files.warning);
   const auto add = [&](const char* name, const VirtualShards& shards) {
     report.virtual_shards.push_back({name, shards.size(), shards.width(), shards.count()});
   };

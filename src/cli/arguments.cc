@@ -114,7 +114,8 @@ void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) 
       ->group(group)
       ->capture_default_str();
   app_.add_option("--quantization", options.quantization,
-                  "none, int8 or int4: round weights when they are loaded")
+                  "int8 or int4: round weights when they are loaded; auto: keep GPTQ's and AWQ's\n"
+                  "four bits; none: the numbers that they stand for")
       ->type_name("TYPE")
       ->group(group)
       ->capture_default_str();

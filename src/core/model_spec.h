@@ -26,6 +26,8 @@ struct ParameterSpec {
   bool transposed = false;            ///< the file holds [in, out], as GPT-2's Conv1D does
   std::int64_t tensor_row_begin = 0;  ///< where this parameter starts among the tensor's rows
   std::int64_t tensor_rows = 0;       ///< rows of the whole tensor; 0: same as `rows`
+  /// Kept in the four bits in which the checkpoint has it, by groups of so many inputs; 0: not so.
+  std::int64_t code_group = 0;
 
   bool is_vector() const { return cols == 0; }
   std::int64_t elements() const { return is_vector() ? rows : rows * cols; }
@@ -72,6 +74,7 @@ struct ModelSpec {
   std::int64_t max_tensor_parallel() const;
   /// How a matrix of this model is kept.
   WeightFormat format_of(const ParameterSpec& parameter) const {
+    if (parameter.code_group > 0) return {DType::u4, parameter.code_group};
     return weight_format(dtype, quantization, parameter.shard.axis == ShardAxis::vocab);
   }
   /// Fills in the virtual shards from the sizes above.

@@ -25,6 +25,8 @@ std::optional<Quantization> quantization_from_name(std::string_view name);
 struct WeightFormat {
   DType dtype = DType::f32;
   std::int64_t group = 0;
+
+  bool operator==(const WeightFormat&) const = default;
 };
 
 /// The format of a model's matrices, or of its tables (embedding and head), but for those that

@@ -15,6 +15,16 @@ std::vector<ParameterPart> parts_of(const LayerBuilder& builder,
   return parts;
 }
 
+/// Of matrices that are multiplied in one.
+WeightFormat format_of(const LayerBuilder& builder,
+                       std::initializer_list<std::string_view> weights) {
+  const WeightFormat format = builder.model.format_of(builder.parameter(*weights.begin()));
+  for (const std::string_view key : weights) {
+    TRIREME_ASSERT(builder.model.format_of(builder.parameter(key)) == format);
+  }
+  return format;
+}
+
 const VirtualShards& shards_of(const ModelSpec& model, ShardAxis axis) {
   return axis == ShardAxis::heads ? model.head_shards : model.mlp_shards;
 }
@@ -36,9 +46,9 @@ std::vector<std::int64_t> widths(const VirtualShards& shards, Range held) {
 ColumnParallelLinear::ColumnParallelLinear(const LayerBuilder& builder,
                                            std::initializer_list<std::string_view> weights,
                                            std::initializer_list<std::string_view> biases)
-    : weight_(builder.store.add_matrix(
-          parts_of(builder, weights), {builder.parameter(*weights.begin()).cols},
-          builder.model.format_of(builder.parameter(*weights.begin())))),
+    : weight_(builder.store.add_matrix(parts_of(builder, weights),
+                                       {builder.parameter(*weights.begin()).cols},
+                                       format_of(builder, weights))),
       bias_(builder.vector(biases)) {}
 
 Tensor ColumnParallelLinear::operator()(Forward& forward, Tensor x) const {

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "layers/layers.h"
 #include "models/hf_config.h"
+#include "models/stored_codes.h"
 
 namespace trireme {
 
@@ -38,6 +40,9 @@ class Model {
   const ModelSpec& spec() const { return spec_; }
   /// Chooses how matrices are kept. Before build().
   void quantize(Quantization quantization) { spec_.quantization = quantization; }
+  /// Keeps what `source` stores in four bits so (models/stored_codes.h); returns a line on what it
+  /// cannot keep. Before build().
+  std::string keep_codes(const TensorSource& source) { return trireme::keep_codes(spec_, source); }
   /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
   /// once, before the first forward pass.
   virtual void prepare(std::int64_t max_positions) { (void)max_positions; }

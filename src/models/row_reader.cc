@@ -91,7 +91,11 @@ const std::byte* RowReader::read(const PackedMatrix& matrix, Range rows) {
   std::byte* const values = room_for(static_cast<std::size_t>(rows.size()) * row_bytes, values_);
   std::byte* out = values;
   for_parts(matrix, rows, [&](const ParameterSpec& parameter, Range its_rows, Range cols) {
-    read_part(parameter, its_rows, cols, dtype, out);
+    if (matrix.shape().dtype == DType::u4) {
+      read_codes(parameter, its_rows, cols, reinterpret_cast<CodedWeight*>(out));
+    } else {
+      read_part(parameter, its_rows, cols, dtype, out);
+    }
     out += static_cast<std::size_t>(its_rows.size()) * row_bytes;
   });
   return values;
@@ -130,6 +134,13 @@ void RowReader::read_part(const ParameterSpec& parameter, Range rows, Range cols
   std::byte* raw = room_for(count * size_of(tensor.dtype), raw_);
   source_->read(tensor, place.rows, place.cols, raw);
   convert(raw, tensor.dtype, out, dtype, count);
+}
+
+void RowReader::read_codes(const ParameterSpec& parameter, Range rows, Range cols,
+                           CodedWeight* out) {
+  const Place place = place_of(parameter, rows, cols);
+  TRIREME_ASSERT(!place.transposed);
+  source_->read_codes(checked_tensor(*source_, parameter), place.rows, place.cols, out);
 }
 
 void RowReader::read_transposed(const TensorInfo& tensor, Range rows, Range cols, DType dtype,

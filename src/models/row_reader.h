@@ -15,7 +15,8 @@ class RowReader {
  public:
   explicit RowReader(const TensorSource& source) : source_(&source) {}
 
-  /// What read() hands out: the matrix's dtype, float32 for one that is to be quantised.
+  /// What read() hands out: the matrix's dtype, float32 for one that is to be quantised. (Of u4 it
+  /// hands out CodedWeights, which are as large as float32.)
   static DType dtype_of(const PackedMatrix& matrix);
 
   /// The stacked rows `rows`, [rows, k], valid until the next call. Throws Error(input).
@@ -30,6 +31,7 @@ class RowReader {
  private:
   void read_part(const ParameterSpec& parameter, Range rows, Range cols, DType dtype,
                  std::byte* out);
+  void read_codes(const ParameterSpec& parameter, Range rows, Range cols, CodedWeight* out);
   void read_transposed(const TensorInfo& tensor, Range rows, Range cols, DType dtype,
                        std::byte* out);
 

@@ -143,9 +143,12 @@ CacheRequest cache_request(const ModelSpec& model, const PlanRequest& request) {
 std::int64_t bytes_read_per_token(const ModelSpec& model) {
   double bytes = 0;
   for (const BlockSpec& block : model.blocks) {
-    const bool table = block.kind == BlockKind::head;
-    bytes += static_cast<double>(block_cost(block)) *
-             bytes_per_weight(weight_format(model.dtype, model.quantization, table));
+    if (block.kind == BlockKind::embed) continue;
+    for (const ParameterSpec& parameter : block.parameters) {
+      if (parameter.is_vector()) continue;
+      bytes +=
+          static_cast<double>(parameter.elements()) * bytes_per_weight(model.format_of(parameter));
+    }
   }
   return static_cast<std::int64_t>(bytes);
 }

@@ -33,12 +33,19 @@ DType resolve_dtype(const Options& options, const HfConfig& config, const Tensor
   return DType::f32;
 }
 
-Quantization read_quantization(const Options& options) {
+/// Decides how `model` keeps its matrices; returns a line for the user, or none. `source` is null
+/// where weights are made up.
+std::string quantize(Model& model, const Options& options, const TensorSource* source) {
+  if (options.quantization == "auto") {
+    return source == nullptr ? "" : model.keep_codes(*source);
+  }
   const std::optional<Quantization> found = quantization_from_name(options.quantization);
   if (!found) {
-    fail(ErrorKind::usage, "--quantization {}: expected none, int8 or int4", options.quantization);
+    fail(ErrorKind::usage, "--quantization {}: expected auto, none, int8 or int4",
+         options.quantization);
   }
-  return *found;
+  model.quantize(*found);
+  return "";
 }
 
 int threads_for(const Options& options, int local_ranks) {
@@ -73,7 +80,7 @@ ModelFiles open_shape(const Options& options) {
   const std::string name = options.model.substr(shape_prefix.size());
   HfConfig config = HfConfig::parse(shape_config(name), options.model);
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, nullptr));
-  model->quantize(read_quantization(options));
+  quantize(*model, options, nullptr);
   auto source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   return {{}, std::move(config), std::move(source), std::move(model)};
 }
@@ -91,10 +98,10 @@ ModelFiles open_model(const Options& options) {
   }
   std::unique_ptr<TensorSource> source = dummy ? nullptr : open_weights(directory, config);
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, source.get()));
-  model->quantize(read_quantization(options));
+  std::string warning = quantize(*model, options, source.get());
   if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   check_checkpoint(model->spec(), *source);
-  return {directory, std::move(config), std::move(source), std::move(model)};
+  return {directory, std::move(config), std::move(source), std::move(model), std::move(warning)};
 }
 
 void check_plan(const ModelSpec& model, const ParallelSizes& sizes) {

@@ -23,6 +23,7 @@ struct ModelFiles {
   HfConfig config;
   std::unique_ptr<TensorSource> source;
   std::unique_ptr<Model> model;
+  std::string warning;  ///< on weights that take more memory than in the files; or empty
 };
 
 /// Finds the model, reads config.json, resolves the dtype and opens the weights (headers only),

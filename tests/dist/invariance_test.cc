@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/registry.h"
+#include "support/packed_model.h"
 #include "support/run_program.h"
 
 namespace trireme::testing {
@@ -17,9 +18,11 @@ struct Setting {
   std::string config;
   std::string dtype;
   std::string quantization = "none";
+  std::string packed_as;  ///< gptq or awq: a checkpoint of random words instead of made-up weights
 
   std::string name() const {
     const std::string plain = config + "_" + dtype;
+    if (!packed_as.empty()) return plain + "_" + packed_as;
     return quantization == "none" ? plain : plain + "_" + quantization;
   }
 };
@@ -31,8 +34,12 @@ class Workbench {
   explicit Workbench(const Setting& setting) : setting_(setting) {
     const std::filesystem::path data = std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data";
     std::filesystem::create_directory(model());
-    write_file(model() / "config.json",
-               widened(read_file(data / "golden" / setting.config / "config.json")));
+    if (setting.packed_as.empty()) {
+      write_file(model() / "config.json",
+                 widened(read_file(data / "golden" / setting.config / "config.json")));
+    } else {
+      PackedLlama{.method = setting.packed_as, .group = 128, .vocabulary = 1043}.write(model());
+    }
     std::filesystem::copy(data / "tokenizers/gpt2/tokenizer.json", model() / "tokenizer.json");
     write_file(folder_ / "rows.jsonl", rows());
     write_file(folder_ / "ids.jsonl", ids());
@@ -71,8 +78,8 @@ class Workbench {
     }
     for (const std::string& word :
          Words{name, "--model", model().string(), "-i", (folder_ / input).string(), "-o", out,
-               "--load-format", "dummy", "--max-model-len", "256", "--dtype", setting_.dtype,
-               "--quantization", setting_.quantization}) {
+               "--load-format", setting_.packed_as.empty() ? "dummy" : "auto", "--max-model-len",
+               "256", "--dtype", setting_.dtype, "--quantization", setting_.quantization}) {
       words.push_back(word);
     }
     words.insert(words.end(), more.begin(), more.end());
@@ -257,7 +264,9 @@ INSTANTIATE_TEST_SUITE_P(Models, Invariance,
                                            Setting{"wide_gpt2", "float32"},
                                            Setting{"wide_gpt2", "float16"},
                                            Setting{"wide_llama", "bfloat16", "int8"},
-                                           Setting{"wide_llama", "float32", "int4"}),
+                                           Setting{"wide_llama", "float32", "int4"},
+                                           Setting{"wide_llama", "bfloat16", "auto", "gptq"},
+                                           Setting{"wide_llama", "float32", "auto", "awq"}),
                          [](const auto& param) { return param.param.name(); });
 
 }  // namespace

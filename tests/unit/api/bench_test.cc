@@ -46,6 +46,17 @@ TEST(BenchWork, CountsWeightsAndAttention) {
   EXPECT_EQ(work.cache_bytes(9), 10 * 4 * 2 * 128 * 2);
 }
 
+TEST(BenchWork, CountsKeptCodesAsTheyAre) {
+  Options options;
+  options.model = std::string(TRIREME_SOURCE_DIR) + "/tests/data/golden/qwen3_awq";
+  const double kept = BenchWork(open_model(options).model->spec()).weight_bytes(false);
+  options.quantization = "none";
+  const double plain = BenchWork(open_model(options).model->spec()).weight_bytes(false);
+  // Two layers' o_proj [64, 128], gate_proj and up_proj [96, 64]: half a byte and 4 bytes for each
+  // 32, instead of float16.
+  EXPECT_EQ(plain - kept, 2 * (64 * 128 + 2 * 96 * 64) * (2 - 0.5 - 4.0 / 32));
+}
+
 TEST(BenchWork, ShapesHaveTheSizesOfTheirModels) {
   const auto parameters = [](const char* shape) {
     Options options;

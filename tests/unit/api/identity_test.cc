@@ -76,6 +76,35 @@ TEST_F(Identity, SeesOtherWeightsOfTheSameShapes) {
   EXPECT_EQ(differences(before, of(model)), Keys{"model.safetensors"});
 }
 
+TEST_F(Identity, TellsKeptCodesFromTheNumbersThatTheyStandFor) {
+  const fs::path awq = fs::path(TRIREME_SOURCE_DIR) / "tests/data/golden/qwen3_awq";
+  Options none;
+  none.quantization = "none";
+  EXPECT_EQ(differences(of(awq), of(awq, none)), Keys{"quantization"});
+  EXPECT_EQ(of(model), of(model, none));  // nothing is stored in four bits there
+}
+
+TEST_F(Identity, SeesOtherCodesScalesAndZeros) {
+  const fs::path awq = folder / "awq";
+  fs::copy(fs::path(TRIREME_SOURCE_DIR) / "tests/data/golden/qwen3_awq", awq);
+  const std::string before = of(awq);
+  const std::string bytes = read_file(awq / "model.safetensors");
+  const std::string last = "model.layers.1.self_attn.q_proj.";
+  for (const char* part : {"qweight", "qzeros", "scales"}) {
+    const std::size_t at = bytes.find("\"" + last + part + "\"");
+    const std::size_t end = bytes.find(']', bytes.find("data_offsets", at));
+    const std::size_t comma = bytes.rfind(',', end);
+    const std::size_t header =
+        8 + static_cast<unsigned char>(bytes[0]) + 256 * static_cast<unsigned char>(bytes[1]);
+    const std::size_t byte = header + std::stoul(bytes.substr(comma + 1)) - 1;
+    std::string changed = bytes;
+    changed[byte] = static_cast<char>(changed[byte] ^ 0x10);  // of the last word
+    fs::remove(awq / "model.safetensors");
+    write_file(awq / "model.safetensors", changed);
+    EXPECT_EQ(differences(before, of(awq)), Keys{"model.safetensors"}) << part;
+  }
+}
+
 TEST_F(Identity, OfMadeUpWeightsIsTheirSeed) {
   Options dummy;
   dummy.load_format = "dummy";

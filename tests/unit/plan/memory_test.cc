@@ -37,8 +37,7 @@ double page_rounding(const ModelSpec& model, Range blocks) {
 }
 
 /// Every rank of every plan up to four shards and three stages.
-void check_model(const std::string& name, DType dtype) {
-  const auto model = golden_model(name, dtype);
+void check_model(const std::string& name, const std::unique_ptr<Model>& model) {
   const ModelSpec& spec = model->spec();
   model->prepare(spec.max_positions);
   const auto backend = make_backend("reference");
@@ -51,7 +50,7 @@ void check_model(const std::string& name, DType dtype) {
           const std::int64_t planned = weight_bytes(spec, shard, blocks);
           const double slack = static_cast<double>(arena) / 100 + page_rounding(spec, blocks);
           EXPECT_NEAR(static_cast<double>(planned), static_cast<double>(arena), slack)
-              << name << " " << name_of(dtype) << " -tp " << tp << " -pp " << pp << " shard "
+              << name << " " << name_of(spec.dtype) << " -tp " << tp << " -pp " << pp << " shard "
               << rank << " blocks " << blocks.begin << "-" << blocks.end;
         }
       }
@@ -62,11 +61,27 @@ void check_model(const std::string& name, DType dtype) {
 class PlannedWeights : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(PlannedWeights, AreWhatTheArenaTakes) {
-  for (const DType dtype : {DType::f32, DType::bf16}) check_model(GetParam(), dtype);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    check_model(GetParam(), golden_model(GetParam(), dtype));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, PlannedWeights, ::testing::ValuesIn(golden_names()),
                          [](const auto& test) { return test.param; });
+
+TEST(PlannedCodes, AreWhatTheArenaTakes) {
+  for (const char* name : {"qwen2_gptq_v2", "qwen3_awq"}) {
+    const auto model = golden_model_with_codes(name);
+    EXPECT_EQ(model->spec().quantization, Quantization::stored);
+    check_model(name, model);
+  }
+  // Codes, and a float16 scale and zero for each 32 inputs, of a matrix [128, 64] (32-row panels).
+  const auto model = golden_model_with_codes("qwen3_awq");
+  BlockSpec only{BlockKind::layer, "only", {*model->spec().blocks[1].find("gate_proj.weight")}};
+  ModelSpec spec = model->spec();
+  spec.blocks = {only};
+  EXPECT_EQ(weight_bytes(spec, tensor_shard(spec, 1, 0), {0, 1}), 96 * 64 / 2 + 96 * 2 * 4);
+}
 
 TEST(PlannedRotary, IsWhatTheTablesTake) {
   const HfConfig config = HfConfig::read(golden_folder("llama3") / "config.json");

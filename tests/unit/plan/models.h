@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "models/quantization_config.h"
 #include "models/registry.h"
 
 namespace trireme {
@@ -16,6 +17,14 @@ inline std::filesystem::path golden_folder(const std::string& name) {
 
 inline std::unique_ptr<Model> golden_model(const std::string& name, DType dtype) {
   return make_model(HfConfig::read(golden_folder(name) / "config.json"), dtype);
+}
+
+/// The same with what its checkpoint stores in four bits kept so, as far as that goes.
+inline std::unique_ptr<Model> golden_model_with_codes(const std::string& name) {
+  const HfConfig config = HfConfig::read(golden_folder(name) / "config.json");
+  auto model = make_model(config, DType::f16);
+  model->keep_codes(*open_weights(golden_folder(name), config));
+  return model;
 }
 
 inline const std::vector<std::string>& golden_names() {
