@@ -16,9 +16,19 @@ constexpr std::string_view method_name(QuantizationMethod method) {
   return method == QuantizationMethod::gptq ? "GPTQ" : "AWQ";
 }
 
-/// A matrix whose words lie along its outputs has runs of few bytes for few rows.
+/// The files hold these matrices transposed, so a few rows are a run of a few bytes per input: of
+/// GPTQ four for each row, of AWQ half of one. More rows at once make longer runs, up to what a
+/// thread may take for them.
 constexpr std::int64_t gptq_rows_at_once = 256;
 constexpr std::int64_t awq_rows_at_once = 1024;
+constexpr std::int64_t most_weights_at_once = std::int64_t{8} << 20;
+
+std::int64_t rows_at_once(QuantizationMethod method, std::int64_t k) {
+  const std::int64_t rows =
+      method == QuantizationMethod::gptq ? gptq_rows_at_once : awq_rows_at_once;
+  return std::clamp<std::int64_t>(most_weights_at_once / k, 1, rows);
+}
+
 /// Fewer columns than this are no group that a product could use.
 constexpr std::int64_t narrowest_group = 32;
 
@@ -169,7 +179,7 @@ QuantizedLinear open_linear(const TensorSource& files, const CheckpointQuantizat
   linear.info.code_bits = quantization.bits;
   linear.info.code_group = code_group(linear, quantization.bits);
   linear.info.coded_bytes = coded_bytes(linear);
-  linear.info.rows_at_once = gptq ? gptq_rows_at_once : awq_rows_at_once;
+  linear.info.rows_at_once = rows_at_once(quantization.method, k);
   return linear;
 }
 
