@@ -13,8 +13,7 @@
 #include "models/shapes.h"
 #include "plan/host.h"
 #include "trireme/engine.h"
-#include "weights/file.h"
-#include "weights/tensor_source.h"
+#include "weights/model_files.h"
 
 namespace trireme {
 
@@ -44,20 +43,13 @@ std::vector<std::string> flags_of(const Options& o) {
           flag("--prompt-lookup-min", o.prompt_lookup_min)};
 }
 
-/// For telling files apart.
-std::string hash_of(const InputFile& file) {
-  std::string bytes(file.size(), '\0');
-  file.read(0, reinterpret_cast<std::byte*>(bytes.data()), bytes.size());
-  return fmt::format("{:016x}", fnv1a(bytes));
-}
-
 void find_model_of(const Options& options, Identity& identity) {
   identity.model = options.model;
   if (options.model.starts_with(shape_prefix)) return;
-  const std::filesystem::path directory = find_model(options.model, options.revision);
-  identity.model = directory.string();
-  HfConfig::read(directory / "config.json");  // is it one?
-  identity.config = hash_of(InputFile(directory / "config.json"));
+  const auto files = open_model_files(find_model(options.model, options.revision));
+  HfConfig::read(*files, "config.json");  // is it one?
+  identity.model = files->where("config.json");
+  identity.config = fmt::format("{:016x}", fnv1a(files->require("config.json")));
 }
 
 /// "rank 1 on beta".
@@ -109,7 +101,7 @@ std::optional<Failure> difference(const std::vector<Identity>& ranks, std::size_
   }
   if (first.config != other.config) {
     const auto file = [](const Identity& r) {
-      return fmt::format("{}/config.json (hash {})", r.model, r.config);
+      return fmt::format("{} (hash {})", r.model, r.config);
     };
     return differ(ErrorKind::input, "reads", file(first), file(other),
                   "give every host the same model");

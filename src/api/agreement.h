@@ -23,7 +23,7 @@ struct Identity {
   std::string host;
   std::string version;
   std::vector<std::string> flags;  ///< "--dtype bfloat16", ...: all that must be the same
-  std::string model;               ///< where it is
+  std::string model;               ///< where its config.json is
   std::string config;              ///< hash of its config.json
   std::string isa;                 ///< asked for by --isa or TRIREME_ISA; empty: any
   std::vector<std::string> isas;   ///< that the host has, best last

@@ -128,7 +128,7 @@ Engine::Impl::Impl(Ranks agreed, std::int64_t now)
   }
   replica = std::make_unique<Replica>(agreed.options(), std::move(ranks), environment.local_size,
                                       environment.weights_fd);
-  prompts.emplace(replica->files().directory, replica->spec().vocab_size, start);
+  prompts.emplace(*replica->files().texts, replica->spec().vocab_size, start);
   if (replica->is_driver()) sequences.emplace(*replica);
 }
 
@@ -246,7 +246,7 @@ void Engine::prepare(bool chat) {
   try {
     impl_->prompts->chat_template().check();
   } catch (const RequestFailure& failure) {
-    fail(ErrorKind::input, "{}: {}", impl_->replica->files().directory.string(), failure.what());
+    fail(ErrorKind::input, "{}: {}", impl_->replica->files().texts->where(), failure.what());
   }
 }
 

@@ -11,7 +11,6 @@
 #include "models/shapes.h"
 #include "runtime/replica.h"
 #include "trireme/engine.h"
-#include "weights/file.h"
 #include "weights/matrix_view.h"
 
 namespace trireme {
@@ -20,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// All that is read of a model directory besides the weights.
+/// All that is read of a model besides the weights.
 constexpr std::array small_files{"config.json",
                                  "generation_config.json",
                                  "tokenizer.json",
@@ -42,29 +41,20 @@ std::string describe_text(std::string_view name, std::string_view text) {
   return fmt::format("{}={} bytes, {}\n", name, text.size(), digest(fnv1a(text)));
 }
 
-std::string describe_file(const fs::path& directory, const std::string& name) {
-  if (!fs::exists(directory / name)) return name + "=absent\n";
-  const InputFile file(directory / name);
-  std::string text(file.size(), '\0');
-  file.read(0, reinterpret_cast<std::byte*>(text.data()), text.size());
-  return describe_text(name, text);
+std::string describe_file(const ModelTexts& texts, std::string_view name) {
+  const std::optional<std::string> text = texts.read(name);
+  return text ? describe_text(name, *text) : fmt::format("{}=absent\n", name);
 }
 
-std::string describe_small_files(const fs::path& directory) {
-  std::string text;
-  for (const char* const name : small_files) text += describe_file(directory, name);
+std::string describe_small_files(const ModelTexts& texts) {
+  std::string out;
+  for (const char* const name : small_files) out += describe_file(texts, name);
   for (const char* const folder : template_folders) {
-    if (!fs::is_directory(directory / folder)) continue;
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(directory / folder)) {
-      if (entry.path().extension() == ".jinja") names.push_back(entry.path().filename());
-    }
-    std::ranges::sort(names);
-    for (const std::string& name : names) {
-      text += describe_file(directory, std::string(folder) + "/" + name);
+    for (const std::string& name : texts.names_in(folder)) {
+      if (name.ends_with(".jinja")) out += describe_file(texts, name);
     }
   }
-  return text;
+  return out;
 }
 
 /// What is known of the tensors of one file.
@@ -121,15 +111,13 @@ std::string describe_weights(const TensorSource& source) {
 
 std::string output_identity(const Options& options) {
   const bool shape = options.model.starts_with(shape_prefix);
-  const ModelFiles files = open_model(options);
+  const OpenModel files = open_model(options);
   const ModelSpec& model = files.model->spec();
   std::string text =
       fmt::format("numerics={}\ndtype={}\nquantization={}\narithmetic={}\nmax_model_len={}\n",
                   numerics_version, name_of(model.dtype), name_of(model.quantization),
                   make_backend(options.isa)->arithmetic(), options.max_model_len);
-  text +=
-      shape ? describe_text("config.json", shape_config(options.model.substr(shape_prefix.size())))
-            : describe_small_files(files.directory);
+  text += describe_small_files(*files.texts);
   const bool made_up = shape || options.load_format == "dummy";
   return text + (made_up ? fmt::format("weights=made up, seed {}\n", options.load_seed)
                          : describe_weights(*files.source));

@@ -34,9 +34,9 @@ PlanRequest request_of(const Options& options, const ModelSpec& model,
   return request;
 }
 
-void describe_model(PlanReport& report, const ModelFiles& files) {
+void describe_model(PlanReport& report, const OpenModel& files) {
   const ModelSpec& model = files.model->spec();
-  report.directory = files.directory.string();
+  report.directory = files.texts->where();
   report.architecture = model.architecture;
   report.dtype = name_of(model.dtype);
   report.quantization = name_of(model.quantization);
@@ -58,8 +58,8 @@ void describe_model(PlanReport& report, const ModelFiles& files) {
   add("vocabulary", model.vocab_shards);
 }
 
-void describe_generation(PlanReport& report, const ModelFiles& files) {
-  const GenerationDefaults defaults(files.directory, files.config);
+void describe_generation(PlanReport& report, const OpenModel& files) {
+  const GenerationDefaults defaults(*files.texts, files.config);
   report.says_how_long = defaults.says_how_long();
   if (!defaults.warning().empty()) report.generation_warnings.push_back(defaults.warning());
 }
@@ -93,7 +93,7 @@ void bound_speed(PlanReport& report, const Options& options, const ModelSpec& mo
 }  // namespace
 
 PlanReport make_plan(const Options& options, const PlanSettings& settings) {
-  const ModelFiles files = open_model(options);
+  const OpenModel files = open_model(options);
   const ModelSpec& model = files.model->spec();
   const PlanRequest request = request_of(options, model, settings);
   PlanReport report = lay_out(model, request);

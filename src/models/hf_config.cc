@@ -13,6 +13,10 @@ HfConfig HfConfig::read(const std::filesystem::path& file) {
   return parse(read_file(file), file.string());
 }
 
+HfConfig HfConfig::read(const ModelTexts& texts, std::string_view name) {
+  return parse(texts.require(name), texts.where(name));
+}
+
 HfConfig HfConfig::parse(std::string_view text, std::string where) {
   auto json = std::make_shared<nlohmann::json>();
   try {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/model_texts.h"
 
 namespace trireme {
 
@@ -19,6 +20,8 @@ class HfConfig {
  public:
   /// Reads a JSON object. Throws Error(input) when it is missing or malformed.
   static HfConfig read(const std::filesystem::path& file);
+  /// The same, of one of a model's files.
+  static HfConfig read(const ModelTexts& texts, std::string_view name);
   /// Of a JSON text; `where` names it in messages.
   static HfConfig parse(std::string_view text, std::string where);
 

@@ -97,10 +97,9 @@ std::optional<CheckpointQuantization> quantization_of(const HfConfig& config) {
   keys.refuse("quant_method", "\"gptq\" (4 or 8 bits) and \"awq\" (4 bits, version gemm)");
 }
 
-std::unique_ptr<TensorSource> open_weights(const std::filesystem::path& directory,
-                                           const HfConfig& config) {
+std::unique_ptr<TensorSource> open_weights(const ModelFiles& model, const HfConfig& config) {
   const std::optional<CheckpointQuantization> quantization = quantization_of(config);
-  std::unique_ptr<TensorSource> files = open_checkpoint(directory);
+  std::unique_ptr<TensorSource> files = model.open_weights();
   if (quantization) return open_quantized(std::move(files), *quantization);
   if (const TensorInfo* packed = find_packed_weight(*files)) {
     fail(ErrorKind::input,

@@ -2,11 +2,11 @@
 // themselves.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "models/hf_config.h"
+#include "weights/model_files.h"
 #include "weights/quantized_source.h"
 
 namespace trireme {
@@ -15,8 +15,7 @@ namespace trireme {
 /// bits or a variant that Trireme cannot read.
 std::optional<CheckpointQuantization> quantization_of(const HfConfig& config);
 
-/// The weights in `directory` as `config` describes them. Throws Error(input).
-std::unique_ptr<TensorSource> open_weights(const std::filesystem::path& directory,
-                                           const HfConfig& config);
+/// The weights of `files` as `config`, which is theirs, describes them. Throws Error(input).
+std::unique_ptr<TensorSource> open_weights(const ModelFiles& files, const HfConfig& config);
 
 }  // namespace trireme

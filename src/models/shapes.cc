@@ -58,4 +58,13 @@ std::string_view shape_config(std::string_view name) {
        fmt::join(shape_names(), ", "));
 }
 
+ShapeTexts::ShapeTexts(std::string model)
+    : model_(std::move(model)),
+      config_(shape_config(std::string_view(model_).substr(shape_prefix.size()))) {}
+
+std::optional<std::string> ShapeTexts::read(std::string_view name) const {
+  if (name != "config.json") return std::nullopt;
+  return std::string(config_);
+}
+
 }  // namespace trireme

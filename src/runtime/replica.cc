@@ -11,6 +11,7 @@
 #include "models/registry.h"
 #include "models/shapes.h"
 #include "plan/host.h"
+#include "weights/model_files.h"
 
 namespace trireme {
 
@@ -72,36 +73,37 @@ MemoryLimits memory_limits(const Options& options, const ModelSpec& model) {
 namespace {
 
 /// A built-in shape has no files: its config is known and its weights are made up.
-ModelFiles open_shape(const Options& options) {
+OpenModel open_shape(const Options& options) {
   if (options.load_format != "auto" && options.load_format != "dummy") {
     fail(ErrorKind::usage, "--load-format {}: {} has made-up weights only", options.load_format,
          options.model);
   }
-  const std::string name = options.model.substr(shape_prefix.size());
-  HfConfig config = HfConfig::parse(shape_config(name), options.model);
+  auto texts = std::make_unique<ShapeTexts>(options.model);
+  HfConfig config = HfConfig::read(*texts, "config.json");
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, nullptr));
   quantize(*model, options, nullptr);
   auto source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
-  return {{}, std::move(config), std::move(source), std::move(model)};
+  return {std::move(texts), std::move(config), std::move(source), std::move(model)};
 }
 
 }  // namespace
 
-ModelFiles open_model(const Options& options) {
+OpenModel open_model(const Options& options) {
   if (options.model.starts_with(shape_prefix)) return open_shape(options);
-  const std::filesystem::path directory = find_model(options.model, options.revision);
-  HfConfig config = HfConfig::read(directory / "config.json");
+  std::unique_ptr<ModelFiles> files = open_model_files(find_model(options.model, options.revision));
+  HfConfig config = HfConfig::read(*files, "config.json");
   const bool dummy = options.load_format == "dummy";
-  if (!dummy && options.load_format != "auto" && options.load_format != "safetensors") {
-    fail(ErrorKind::usage, "--load-format {}: expected auto, safetensors or dummy",
-         options.load_format);
+  if (!dummy && options.load_format != "auto" && options.load_format != files->format()) {
+    fail(ErrorKind::usage, "--load-format {}: expected auto, {} or dummy for {}",
+         options.load_format, files->format(), files->where());
   }
-  std::unique_ptr<TensorSource> source = dummy ? nullptr : open_weights(directory, config);
+  std::unique_ptr<TensorSource> source = dummy ? nullptr : open_weights(*files, config);
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, source.get()));
   std::string warning = quantize(*model, options, source.get());
   if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   check_checkpoint(model->spec(), *source);
-  return {directory, std::move(config), std::move(source), std::move(model), std::move(warning)};
+  return {std::move(files), std::move(config), std::move(source), std::move(model),
+          std::move(warning)};
 }
 
 void check_plan(const ModelSpec& model, const ParallelSizes& sizes) {

@@ -1,12 +1,12 @@
 // One rank of a replica, from options to a model that is ready to run.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
 
+#include "core/model_texts.h"
 #include "core/shared_once.h"
 #include "models/hf_config.h"
 #include "models/model.h"
@@ -17,9 +17,9 @@
 
 namespace trireme {
 
-/// A model's files, read but not loaded.
-struct ModelFiles {
-  std::filesystem::path directory;  ///< empty for a built-in shape
+/// A model whose weights are not loaded yet.
+struct OpenModel {
+  std::unique_ptr<const ModelTexts> texts;
   HfConfig config;
   std::unique_ptr<TensorSource> source;
   std::unique_ptr<Model> model;
@@ -29,7 +29,7 @@ struct ModelFiles {
 /// Finds the model, reads config.json, resolves the dtype and opens the weights (headers only),
 /// checking that they are what config.json says. A model called "shape:NAME" is one of
 /// models/shapes.h with made-up weights.
-ModelFiles open_model(const Options& options);
+OpenModel open_model(const Options& options);
 
 /// Refuses sizes that the model cannot be cut into. Throws Error(usage) naming flags that work.
 void check_plan(const ModelSpec& model, const ParallelSizes& sizes);
@@ -55,7 +55,7 @@ class Replica {
   /// Drivers: lets the other ranks return from follow(). Also done on destruction.
   void stop() { driver_->stop(); }
 
-  const ModelFiles& files() const { return files_; }
+  const OpenModel& files() const { return files_; }
   const ModelSpec& spec() const { return files_.model->spec(); }
   const Backend& backend() const { return *backend_; }
   Communicator& ranks() { return *ranks_; }
@@ -82,7 +82,7 @@ class Replica {
   CacheRequest cache_request(const Options& options, int local_ranks,
                              std::span<const std::int64_t> block_bytes) const;
 
-  ModelFiles files_;
+  OpenModel files_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Communicator> ranks_;
   ParallelSizes sizes_;

@@ -8,7 +8,7 @@ Generator::Generator(Replica& replica, Sequences& sequences, const Prompts& prom
     : replica_(replica),
       sequences_(sequences),
       prompts_(prompts),
-      defaults_(replica.files().directory, replica.files().config) {
+      defaults_(*replica.files().texts, replica.files().config) {
   prompts_.tokenizer();  // a model without one fails here, not at the first request
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/read_file.h"
+#include "core/error.h"
 #include "tasks/unheeded_settings.h"
 
 namespace trireme {
@@ -26,10 +26,9 @@ constexpr std::string_view top_p_range = "a number above 0 and at most 1";
 constexpr std::string_view min_p_range = "a number from 0 to 1";
 constexpr std::string_view penalty_range = "a number above 0";
 
-HfConfig read_generation_config(const std::filesystem::path& directory) {
-  const std::filesystem::path file = directory / "generation_config.json";
-  if (directory.empty() || !there_is(file)) return HfConfig::parse("{}", file.string());
-  return HfConfig::read(file);
+HfConfig read_generation_config(const ModelTexts& texts) {
+  constexpr std::string_view name = "generation_config.json";
+  return HfConfig::parse(texts.read(name).value_or("{}"), texts.where(name));
 }
 
 std::optional<std::int64_t> length(const HfConfig& config, std::string_view key) {
@@ -83,9 +82,8 @@ bool asks_to_sample(const SamplingParams& p) {
 
 }  // namespace
 
-GenerationDefaults::GenerationDefaults(const std::filesystem::path& model_directory,
-                                       const HfConfig& config) {
-  const HfConfig generation = read_generation_config(model_directory);
+GenerationDefaults::GenerationDefaults(const ModelTexts& texts, const HfConfig& config) {
+  const HfConfig generation = read_generation_config(texts);
   warning_ = unheeded_settings(generation);
   defaults_.max_new_tokens = length(generation, "max_new_tokens");
   defaults_.do_sample = generation.boolean("do_sample");

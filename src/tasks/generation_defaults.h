@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/model_texts.h"
 #include "models/hf_config.h"
 #include "runtime/sampler.h"
 #include "trireme/request.h"
@@ -24,10 +24,10 @@ struct ResolvedSampling {
 
 class GenerationDefaults {
  public:
-  /// Reads generation_config.json, if the directory has one; end-of-sequence ids come from there or
-  /// from config.json. A built-in shape has no directory (an empty path). Throws Error(input)
-  /// naming file, key and allowed range for a value that cannot be used.
-  GenerationDefaults(const std::filesystem::path& model_directory, const HfConfig& config);
+  /// Reads generation_config.json, if the model has one; end-of-sequence ids come from there or
+  /// from config.json. Throws Error(input) naming file, key and allowed range for a value that
+  /// cannot be used.
+  GenerationDefaults(const ModelTexts& texts, const HfConfig& config);
 
   /// Throws Error(input) naming the field that is out of range. `room`: tokens that still fit after
   /// the prompt of `prompt_tokens`.

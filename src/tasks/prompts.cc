@@ -21,12 +21,11 @@ Json parse_array(const std::string& text, std::string_view what) {
 
 }  // namespace
 
-Prompts::Prompts(const std::filesystem::path& model_directory, std::int64_t vocab_size,
-                 std::int64_t now)
-    : directory_(model_directory), vocab_size_(vocab_size), now_(now) {}
+Prompts::Prompts(const ModelTexts& texts, std::int64_t vocab_size, std::int64_t now)
+    : texts_(texts), vocab_size_(vocab_size), now_(now) {}
 
 const Tokenizer& Prompts::tokenizer() const {
-  if (!tokenizer_) tokenizer_ = Tokenizer::load(directory_);
+  if (!tokenizer_) tokenizer_ = Tokenizer::load(texts_);
   return *tokenizer_;
 }
 
@@ -59,7 +58,7 @@ std::vector<std::int32_t> Prompts::encode(const Request& request,
 const ChatTemplate& Prompts::chat_template() const {
   if (!std::exchange(template_read_, true)) {
     try {
-      template_ = ChatTemplate::load(directory_);
+      template_ = ChatTemplate::load(texts_);
     } catch (const Error& error) {
       template_error_ = error.what();
     }

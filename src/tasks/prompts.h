@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "models/hf_config.h"
+#include "core/model_texts.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 #include "trireme/request.h"
@@ -14,8 +14,9 @@ namespace trireme {
 
 class Prompts {
  public:
-  /// `now`: seconds since the epoch, for templates that print the date; fixed for a run.
-  Prompts(const std::filesystem::path& model_directory, std::int64_t vocab_size, std::int64_t now);
+  /// `now`: seconds since the epoch, for templates that print the date; fixed for a run. `texts`
+  /// must outlive it.
+  Prompts(const ModelTexts& texts, std::int64_t vocab_size, std::int64_t now);
 
   /// The tokenizer; loaded when first needed, so that token ids alone need none.
   const Tokenizer& tokenizer() const;
@@ -30,7 +31,7 @@ class Prompts {
   std::string render(const Request& request) const;
   void check_ids(const std::vector<std::int32_t>& ids) const;
 
-  std::filesystem::path directory_;
+  const ModelTexts& texts_;
   std::int64_t vocab_size_;
   std::int64_t now_;
   mutable std::unique_ptr<Tokenizer> tokenizer_;

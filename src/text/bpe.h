@@ -3,13 +3,13 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/model_texts.h"
 #include "text/token_table.h"
 #include "text/word_cache.h"
 
@@ -102,8 +102,7 @@ struct Bpe::Scratch {
 /// Reads the "model" of a tokenizer file. Error (input) names an unknown or malformed one.
 std::unique_ptr<Bpe> read_bpe(const JsonView& json);
 
-/// Reads GPT-2's pair of files: a vocabulary object and one merge a line.
-std::unique_ptr<Bpe> read_bpe_files(const std::filesystem::path& vocab_json,
-                                    const std::filesystem::path& merges_txt);
+/// Reads GPT-2's pair of files, vocab.json and merges.txt: an object, and one merge a line.
+std::unique_ptr<Bpe> read_bpe_files(const ModelTexts& texts);
 
 }  // namespace trireme::text

@@ -1,7 +1,7 @@
 // Reading a BPE model from tokenizer.json, or from vocab.json and merges.txt.
 #include <sstream>
 
-#include "core/read_file.h"
+#include "core/error.h"
 #include "text/bpe.h"
 #include "text/json_view.h"
 
@@ -86,16 +86,16 @@ std::unique_ptr<Bpe> read_bpe(const JsonView& json) {
   return bpe;
 }
 
-std::unique_ptr<Bpe> read_bpe_files(const std::filesystem::path& vocab_json,
-                                    const std::filesystem::path& merges_txt) {
-  const JsonFile vocabulary = JsonFile::read(vocab_json);
+std::unique_ptr<Bpe> read_bpe_files(const ModelTexts& texts) {
+  const JsonFile vocabulary =
+      JsonFile::parse(texts.require("vocab.json"), texts.where("vocab.json"));
   auto bpe = std::make_unique<Bpe>(read_vocabulary(vocabulary.root()), BpeOptions{});
-  std::istringstream merges(read_file(merges_txt));
+  std::istringstream merges(texts.require("merges.txt"));
   std::string line;
   while (std::getline(merges, line)) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty() && !line.starts_with("#version")) {
-      add_joined_merge(*bpe, line, merges_txt.string());
+      add_joined_merge(*bpe, line, texts.where("merges.txt"));
     }
   }
   return bpe;

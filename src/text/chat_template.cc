@@ -1,6 +1,6 @@
 #include "text/chat_template.h"
 
-#include "core/read_file.h"
+#include "core/error.h"
 
 namespace trireme {
 namespace {
@@ -10,39 +10,38 @@ using Json = nlohmann::ordered_json;
 using Sources = std::map<std::string, std::string>;  // template texts by name
 
 /// The object in a JSON file; an empty one if there is no such file.
-Json read_object(const fs::path& path) {
-  const std::optional<std::string> text = read_file_if_there(path);
+Json read_object(const ModelTexts& texts, std::string_view name) {
+  const std::optional<std::string> text = texts.read(name);
   if (!text) return Json::object();
   const Json json = Json::parse(*text, nullptr, false);
-  if (json.is_discarded()) fail(ErrorKind::input, "{}: is not valid JSON", path.string());
-  if (!json.is_object()) fail(ErrorKind::input, "{}: must hold a JSON object", path.string());
+  if (json.is_discarded()) fail(ErrorKind::input, "{}: is not valid JSON", texts.where(name));
+  if (!json.is_object()) fail(ErrorKind::input, "{}: must hold a JSON object", texts.where(name));
   return json;
 }
 
 /// chat_template.jinja is the template "default"; a folder beside it holds others by name.
-Sources sources_from_files(const fs::path& directory) {
+Sources sources_from_files(const ModelTexts& texts) {
   Sources sources;
-  const fs::path main = directory / "chat_template.jinja";
-  if (auto text = read_file_if_there(main)) sources["default"] = std::move(*text);
+  if (auto text = texts.read("chat_template.jinja")) sources["default"] = std::move(*text);
   for (const char* folder : {"additional_chat_templates", "chat_templates"}) {
-    if (!is_folder(directory / folder)) continue;
-    for (const auto& entry : fs::directory_iterator(directory / folder)) {
-      if (entry.path().extension() != ".jinja") continue;
-      sources.try_emplace(entry.path().stem().string(), read_file(entry.path()));
+    for (const std::string& name : texts.names_in(folder)) {
+      const fs::path path(name);
+      if (path.extension() != ".jinja") continue;
+      sources.try_emplace(path.stem().string(), texts.require(name));
     }
   }
   return sources;
 }
 
 /// `chat_template` in a JSON file: a text, or a list of named ones.
-Sources sources_from_json(const Json& config, const fs::path& path) {
+Sources sources_from_json(const Json& config, const std::string& where) {
   const auto found = config.find("chat_template");
   if (found == config.end() || found->is_null()) return {};
   if (found->is_string()) return {{"default", found->get<std::string>()}};
   const auto refuse = [&] {
     fail(ErrorKind::input,
          "{}: chat_template must be a string or a list of objects with a name and a template",
-         path.string());
+         where);
   };
   if (!found->is_array()) refuse();
   Sources sources;
@@ -102,24 +101,26 @@ void check_messages(const Json& messages) {
 }  // namespace
 
 std::optional<ChatTemplate> ChatTemplate::load(const fs::path& model_directory) {
-  const fs::path config_path = model_directory / "tokenizer_config.json";
-  const Json config = read_object(config_path);
-  fs::path source = model_directory / "chat_template.jinja";
-  Sources sources = sources_from_files(model_directory);
-  for (const fs::path& path : {model_directory / "chat_template.json", config_path}) {
+  return load(DirectoryTexts(model_directory));
+}
+
+std::optional<ChatTemplate> ChatTemplate::load(const ModelTexts& texts) {
+  const Json config = read_object(texts, "tokenizer_config.json");
+  std::string source = texts.where("chat_template.jinja");
+  Sources sources = sources_from_files(texts);
+  for (const std::string_view name : {"chat_template.json", "tokenizer_config.json"}) {
     if (!sources.empty()) break;
-    source = path;
-    sources = sources_from_json(path == config_path ? config : read_object(path), path);
+    source = texts.where(name);
+    sources = sources_from_json(read_object(texts, name), source);
   }
   if (sources.empty()) return std::nullopt;
   ChatTemplate result;
-  result.source_ = source.string();
-  result.special_tokens_ =
-      special_tokens(config, read_object(model_directory / "special_tokens_map.json"));
+  result.source_ = source;
+  result.special_tokens_ = special_tokens(config, read_object(texts, "special_tokens_map.json"));
   for (const auto& [name, text] : sources) {
     Entry entry;
     try {
-      entry.parsed.emplace(text, fmt::format("{}: chat template '{}'", source.string(), name));
+      entry.parsed.emplace(text, fmt::format("{}: chat template '{}'", source, name));
     } catch (const Error& reason) {
       entry.error = reason.what();
     }

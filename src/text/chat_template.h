@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "core/model_texts.h"
 #include "text/jinja/template.h"
 
 namespace trireme {
@@ -20,7 +21,7 @@ struct ChatOptions {
   std::int64_t now = 0;  ///< seconds since the epoch, UTC, for strftime_now; fixed per run
 };
 
-/// The chat template of a model directory, read as transformers reads it.
+/// The chat template of a model, read as transformers reads it.
 class ChatTemplate {
  public:
   /// From chat_template.jinja with additional_chat_templates/ (or chat_templates/),
@@ -29,6 +30,8 @@ class ChatTemplate {
   /// tokenizer_config.json and special_tokens_map.json. Throws Error(input) for files that cannot
   /// be read; a template that cannot be parsed is an error only when it is rendered, so that a
   /// model with an exotic one still completes plain prompts.
+  static std::optional<ChatTemplate> load(const ModelTexts& texts);
+  /// The same, of a model directory.
   static std::optional<ChatTemplate> load(const std::filesystem::path& model_directory);
 
   /// Throws what render() would throw whatever the messages are, without tools.

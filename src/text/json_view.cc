@@ -1,7 +1,7 @@
 // A checked view of a JSON file whose errors say which file and which member is wrong.
 #include "text/json_view.h"
 
-#include "core/read_file.h"
+#include "core/error.h"
 
 namespace trireme::text {
 namespace {
@@ -108,8 +108,10 @@ JsonFile JsonFile::parse(std::string_view text, std::string name) {
   return file;
 }
 
-JsonFile JsonFile::read(const std::filesystem::path& path) {
-  return parse(read_file(path), path.string());
+std::optional<JsonFile> JsonFile::read(const ModelTexts& texts, std::string_view name) {
+  const std::optional<std::string> text = texts.read(name);
+  if (!text) return std::nullopt;
+  return parse(*text, texts.where(name));
 }
 
 }  // namespace trireme::text

@@ -4,12 +4,13 @@
 #include <simdjson.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "core/model_texts.h"
 
 namespace trireme::text {
 
@@ -52,8 +53,9 @@ class JsonView {
 /// A JSON document in memory.
 class JsonFile {
  public:
-  /// Reads and parses a file; an Error (input) names the file and what is wrong with it.
-  static JsonFile read(const std::filesystem::path& path);
+  /// Reads and parses one of a model's files, if there is one; an Error (input) names the file and
+  /// what is wrong with it.
+  static std::optional<JsonFile> read(const ModelTexts& texts, std::string_view name);
   /// Parses text that is already in memory, `name` naming it in errors.
   static JsonFile parse(std::string_view text, std::string name);
 

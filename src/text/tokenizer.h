@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/model_texts.h"
+
 namespace trireme {
 
 namespace text {
@@ -27,7 +29,9 @@ class DecodeStage;
 class Tokenizer {
  public:
   /// Loads tokenizer.json, or else vocab.json and merges.txt with tokenizer_config.json (GPT-2 and
-  /// Qwen2), from a model directory. Error (input) names the file and what is wrong with it.
+  /// Qwen2). Error (input) names the file and what is wrong with it.
+  static std::unique_ptr<Tokenizer> load(const ModelTexts& texts);
+  /// The same, from a model directory.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& model_directory);
   /// Reads the text of a tokenizer.json; `name` stands for the file in errors.
   static std::unique_ptr<Tokenizer> from_json(std::string_view json,

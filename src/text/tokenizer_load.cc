@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "core/error.h"
-#include "core/read_file.h"
 #include "text/json_view.h"
 #include "text/tokenizer_parts.h"
 
@@ -45,10 +44,8 @@ class TokenizerBuilder {
   }
 
   // vocab.json and merges.txt, which say nothing about the rest: the family does.
-  void read_vocabulary_files(const std::filesystem::path& directory) {
-    const auto config_path = directory / "tokenizer_config.json";
-    std::optional<JsonFile> config;
-    if (there_is(config_path)) config = JsonFile::read(config_path);
+  void read_vocabulary_files(const ModelTexts& texts) {
+    const std::optional<JsonFile> config = JsonFile::read(texts, "tokenizer_config.json");
     const auto name = config ? config->root().find("tokenizer_class") : std::nullopt;
     const std::string_view family = name ? name->as_string() : "GPT2Tokenizer";
     if (family.starts_with("Qwen2Tokenizer")) {
@@ -64,7 +61,7 @@ class TokenizerBuilder {
            name->where(), family);
     }
     parts_->decoder = text::make_byte_level_decoder();
-    parts_->model = text::read_bpe_files(directory / "vocab.json", directory / "merges.txt");
+    parts_->model = text::read_bpe_files(texts);
     if (config) {
       read_special_tokens(config->root());
     } else {
@@ -131,19 +128,21 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view json, std::stri
   return builder.build();
 }
 
-std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& model_directory) {
+std::unique_ptr<Tokenizer> Tokenizer::load(const ModelTexts& texts) {
   TokenizerBuilder builder;
-  const auto json_path = model_directory / "tokenizer.json";
-  if (there_is(json_path)) {
-    const JsonFile file = JsonFile::read(json_path);
-    builder.read_json(file.root());
-  } else if (there_is(model_directory / "vocab.json")) {
-    builder.read_vocabulary_files(model_directory);
+  if (const auto file = JsonFile::read(texts, "tokenizer.json")) {
+    builder.read_json(file->root());
+  } else if (texts.read("vocab.json")) {
+    builder.read_vocabulary_files(texts);
   } else {
     fail(ErrorKind::input, "{}: no tokenizer: neither tokenizer.json nor vocab.json is there",
-         model_directory.string());
+         texts.where());
   }
   return builder.build();
+}
+
+std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& model_directory) {
+  return load(DirectoryTexts(model_directory));
 }
 
 }  // namespace trireme

@@ -9,7 +9,7 @@ Identity rank_on(const std::string& host, std::vector<std::string> isas) {
   return {.host = host,
           .version = "1.0",
           .flags = {"-tp 2", "--dtype auto"},
-          .model = "/models/x",
+          .model = "/models/x/config.json",
           .config = "abc",
           .isas = std::move(isas),
           .local_ranks = 2,

@@ -32,7 +32,7 @@ BenchOptions tiny(std::int64_t sequences = 3) {
 TEST(BenchWork, CountsWeightsAndAttention) {
   Options options;
   options.model = "shape:tiny";
-  const ModelFiles files = open_model(options);
+  const OpenModel files = open_model(options);
   const BenchWork work(files.model->spec());
   // hidden 256, MLP 768, 8 heads and 4 K/V heads of 32, 4 layers, vocabulary 1000, tied.
   constexpr double layer = 256 * (256 + 128 + 128 + 256) + 3 * 256 * 768;

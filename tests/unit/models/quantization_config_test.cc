@@ -89,7 +89,7 @@ TEST(QuantizationConfig, WeightsAndConfigMustBelongTogether) {
   checkpoint.write(scratch.path() / "model.safetensors");
   const HfConfig none = HfConfig::parse("{}", "config.json");
   const std::string message =
-      message_of(ErrorKind::input, [&] { open_weights(scratch.path(), none); });
+      message_of(ErrorKind::input, [&] { open_weights(*open_model_files(scratch.path()), none); });
   expect_contains(message, "c_attn.qweight");
   expect_contains(message, "no quantization_config");
 }
@@ -100,7 +100,8 @@ TEST(QuantizationConfig, MatricesThatFilesHoldTransposedAreRefused) {
   checkpoint.add_gptq("c_attn", 32, 32, 32);
   checkpoint.write(scratch.path() / "model.safetensors");
   const auto source = open_weights(
-      scratch.path(), config_with(R"({"quant_method": "gptq", "bits": 4, "group_size": 32})"));
+      *open_model_files(scratch.path()),
+      config_with(R"({"quant_method": "gptq", "bits": 4, "group_size": 32})"));
   ParameterSpec gpt2{"c_attn.weight", "c_attn.weight", 32, 32};
   EXPECT_EQ(checked_tensor(*source, gpt2).code_bits, 4);
   gpt2.transposed = true;  // square: its shape would not tell

@@ -39,7 +39,7 @@ struct Opened {
   Opened(const PackedLlama& llama, const PackedCheckpoint& checkpoint) {
     checkpoint.write(scratch.path() / "model.safetensors");
     const HfConfig config = HfConfig::parse(llama.config(), "config.json");
-    source = open_weights(scratch.path(), config);
+    source = open_weights(*open_model_files(scratch.path()), config);
     model = make_model(config, DType::f32);
     line = model->keep_codes(*source);
     check_checkpoint(model->spec(), *source);

@@ -23,7 +23,7 @@ inline std::unique_ptr<Model> golden_model(const std::string& name, DType dtype)
 inline std::unique_ptr<Model> golden_model_with_codes(const std::string& name) {
   const HfConfig config = HfConfig::read(golden_folder(name) / "config.json");
   auto model = make_model(config, DType::f16);
-  model->keep_codes(*open_weights(golden_folder(name), config));
+  model->keep_codes(*open_weights(*open_model_files(golden_folder(name)), config));
   return model;
 }
 

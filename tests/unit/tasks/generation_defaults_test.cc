@@ -17,7 +17,7 @@ class Defaults : public ::testing::Test {
                           const std::string& config = R"({"eos_token_id": 2})") {
     std::filesystem::remove(directory_.file("generation_config.json"));
     if (!generation_config.empty()) directory_.write("generation_config.json", generation_config);
-    return {directory_.path(), HfConfig::parse(config, "config.json")};
+    return {DirectoryTexts(directory_.path()), HfConfig::parse(config, "config.json")};
   }
 
   const Scratch directory_;
@@ -109,7 +109,7 @@ TEST_F(Defaults, AFileIsCheckedWhenItIsRead) {
 TEST_F(Defaults, ABrokenLinkIsNotAsIfThereWereNoFile) {
   std::filesystem::create_symlink("blob", directory_.path() / "generation_config.json");
   try {
-    GenerationDefaults(directory_.path(), HfConfig::parse("{}", "config.json"));
+    GenerationDefaults(DirectoryTexts(directory_.path()), HfConfig::parse("{}", "config.json"));
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("generation_config.json: cannot open"),
