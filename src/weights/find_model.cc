@@ -1,11 +1,12 @@
-// From what a user types after --model to a directory: a path, or a repository in the local
-// Hugging Face cache (layout: models--org--name/refs/main holds a commit, snapshots/<commit>/ the
-// files).
+// From what a user types after --model to a directory or a GGUF file: a path, or a repository in
+// the local Hugging Face cache (layout: models--org--name/refs/main holds a commit,
+// snapshots/<commit>/ the files).
 #include <algorithm>
 #include <cstdlib>
 
 #include "core/read_file.h"
 #include "weights/file.h"
+#include "weights/gguf_model.h"
 #include "weights/tensor_source.h"
 
 namespace trireme {
@@ -110,6 +111,12 @@ std::string commit_of(const fs::path& repository, std::string_view revision) {
   return is_repository_name(commit) && commit.find('/') == std::string::npos ? commit : "";
 }
 
+/// The model in a directory: the directory itself, or its GGUF file; an empty path if there is
+/// none.
+fs::path model_in(const fs::path& directory) {
+  return there_is(directory / "config.json") ? directory : gguf_in(directory);
+}
+
 fs::path find_snapshot(const fs::path& repository, std::string_view model,
                        std::string_view revision) {
   if (!is_revision(revision)) {
@@ -119,7 +126,8 @@ fs::path find_snapshot(const fs::path& repository, std::string_view model,
   const fs::path snapshots = repository / "snapshots";
   const std::string commit = commit_of(repository, revision);
   for (const fs::path& snapshot : {snapshots / commit, snapshots / revision}) {
-    if (snapshot != snapshots / "" && there_is(snapshot / "config.json")) return snapshot;
+    if (snapshot == snapshots / "") continue;
+    if (const fs::path model_there = model_in(snapshot); !model_there.empty()) return model_there;
   }
   if (!commit.empty() && is_folder(snapshots / commit)) {
     fail(ErrorKind::input,
@@ -157,7 +165,7 @@ bool leads_nowhere(const fs::path& path) {
   fail(ErrorKind::input,
        "{}: no config.json in this directory; a model directory holds config.json, safetensors "
        "files "
-       "and a tokenizer, as save_pretrained() writes them",
+       "and a tokenizer, as save_pretrained() writes them, or a GGUF file",
        where);
 }
 
@@ -167,7 +175,7 @@ fs::path find_model(std::string_view model, std::string_view revision) {
   if (model.empty()) fail(ErrorKind::usage, "--model is empty: give a directory or org/name");
   const fs::path path = expanded(model);
   if (is_folder(path)) {
-    if (there_is(path / "config.json")) return path;
+    if (const fs::path model_there = model_in(path); !model_there.empty()) return model_there;
     fail_without_config(path);
   }
   if (leads_nowhere(path)) {
@@ -175,9 +183,10 @@ fs::path find_model(std::string_view model, std::string_view revision) {
          fs::read_symlink(path).string());
   }
   if (there_is(path)) {
+    if (is_gguf_name(path)) return path;
     const fs::path parent = path.parent_path().empty() ? "." : path.parent_path();
-    fail(ErrorKind::input, "{}: this is a file; give the model's directory ({})", path.string(),
-         parent.string());
+    fail(ErrorKind::input, "{}: this is a file; give the model's directory ({}) or a .gguf file",
+         path.string(), parent.string());
   }
   const fs::path cache = hub_cache();
   if (is_repository_name(model)) {

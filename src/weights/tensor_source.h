@@ -54,7 +54,7 @@ class TensorSource {
 
   /// Copies a rectangle of the tensor seen as a matrix [shape[0], product of the rest] (a vector is
   /// [1, size]), in the tensor's own dtype, into `out`, row-major, rows.size() * cols.size()
-  /// elements. Thread-safe.
+  /// elements, aligned to them. Thread-safe.
   virtual void read(const TensorInfo& tensor, Range rows, Range cols, std::byte* out) const = 0;
 
   /// The same of a matrix with a code_group, undone: its integers, each with its zero and scale.
@@ -89,7 +89,8 @@ struct DummyTensor {
 std::unique_ptr<TensorSource> make_dummy_source(std::vector<DummyTensor> tensors,
                                                 std::uint64_t seed);
 
-/// Finds a model directory: a path, or `org/name` in the local Hugging Face cache (HF_HUB_CACHE,
+/// Finds a model: a directory, a .gguf file, a directory with one of these and no config.json (then
+/// the file is what is returned), or `org/name` in the local Hugging Face cache (HF_HUB_CACHE,
 /// HF_HOME, XDG_CACHE_HOME, ~/.cache/huggingface/hub honoured; `revision` a branch or commit).
 /// Throws Error(input) saying where it looked.
 std::filesystem::path find_model(std::string_view model, std::string_view revision = "main");
