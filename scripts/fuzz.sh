@@ -19,6 +19,8 @@ for file in tests/data/tokenizers/*/tokenizer.json; do
   cp "$file" "$seeds/tokenizer/$(basename "$(dirname "$file")").json"
 done
 cp -r tests/data/chat/templates "$seeds/jinja"
+mkdir -p "$seeds/gguf"
+cp tests/data/gguf/tokenizers/*.gguf tests/data/gguf/models/llama_factors/model.gguf "$seeds/gguf"
 
 for target in "${targets[@]}"; do
   corpus=build/fuzz/corpus/$target

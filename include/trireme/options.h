@@ -9,7 +9,7 @@ namespace trireme {
 
 struct Options {
   // The model.
-  /// A directory, org/name in the local Hugging Face cache, or "shape:llama-1b" and the like: a
+  /// A directory, a GGUF file, org/name in the local Hugging Face cache, or "shape:llama-1b" and the like: a
   /// well-known model's sizes with made-up weights, without tokenizer (see bench.h).
   std::string model;
   std::string revision = "main";  ///< branch or commit within the cache

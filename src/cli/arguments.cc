@@ -120,7 +120,7 @@ void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) 
       ->group(group)
       ->capture_default_str();
   app_.add_option("--load-format", options.load_format,
-                  "auto, safetensors, or dummy: weights made up from config.json and --seed")
+                  "auto, safetensors, gguf, or dummy: weights made up from config.json and --seed")
       ->type_name("FORMAT")
       ->group(group)
       ->capture_default_str();

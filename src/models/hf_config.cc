@@ -118,6 +118,18 @@ std::vector<std::string> HfConfig::strings(std::string_view key) const {
   return out;
 }
 
+std::vector<double> HfConfig::numbers(std::string_view key) const {
+  const nlohmann::json* value = get(key);
+  if (value == nullptr) return {};
+  if (!value->is_array()) reject(key, "a list of numbers");
+  std::vector<double> out;
+  for (const nlohmann::json& item : *value) {
+    if (!item.is_number()) reject(key, "a list of numbers");
+    out.push_back(item.get<double>());
+  }
+  return out;
+}
+
 std::vector<std::int64_t> HfConfig::integers(std::string_view key) const {
   const nlohmann::json* value = get(key);
   if (value == nullptr) return {};

@@ -45,6 +45,7 @@ class HfConfig {
   bool boolean_or(std::string_view key, bool fallback) const;
   std::string string_or(std::string_view key, std::string_view fallback) const;
   std::vector<std::string> strings(std::string_view key) const;
+  std::vector<double> numbers(std::string_view key) const;
   /// An integer, or a list of them.
   std::vector<std::int64_t> integers(std::string_view key) const;
   /// A nested object; an empty one where it is not given.

@@ -123,8 +123,21 @@ void read_yarn(RopeConfig& rope, const HfConfig& scaling) {
   rope.attention_factor = yarn_attention_factor(scaling, rope.factor);
 }
 
+void read_factors(RopeConfig& rope, const HfConfig& scaling) {
+  for (const double factor : scaling.numbers("frequency_factors")) {
+    if (!(factor >= smallest && factor <= largest)) {
+      scaling.reject("frequency_factors", fmt::format("numbers from {} to {}", smallest, largest));
+    }
+    rope.frequency_factors.push_back(f32(factor));
+  }
+  if (std::ssize(rope.frequency_factors) * 2 != rope.rotary_dim) {
+    scaling.reject("frequency_factors", fmt::format("{} numbers", rope.rotary_dim / 2));
+  }
+}
+
 void read_scaling(RopeConfig& rope, const HfConfig& scaling) {
   rope.type = scaling.string_or("rope_type", scaling.string_or("type", "default"));
+  if (rope.type == "frequency_factors") return read_factors(rope, scaling);
   constexpr std::array<std::string_view, 5> known{"default", "linear", "dynamic", "llama3", "yarn"};
   if (std::find(known.begin(), known.end(), rope.type) == known.end()) {
     scaling.reject(scaling.has("rope_type") ? "rope_type" : "type",
@@ -200,6 +213,9 @@ std::vector<float> rope_frequencies(const RopeConfig& rope) {
     for (float& f : frequencies) f /= f32(rope.factor);
   } else if (rope.type == "llama3") {
     for (float& f : frequencies) f = llama3_frequency(f, rope);
+  } else if (rope.type == "frequency_factors") {
+    for (std::size_t i = 0; i < frequencies.size(); ++i)
+      frequencies[i] /= rope.frequency_factors[i];
   }
   // "dynamic" changes nothing within the original context, to which such models are held: past it,
   // transformers' frequencies depend on the length of each call, so cached keys would not be

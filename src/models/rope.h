@@ -12,7 +12,7 @@
 namespace trireme {
 
 struct RopeConfig {
-  std::string type = "default";  ///< default, linear, dynamic, llama3, yarn
+  std::string type = "default";  ///< default, linear, dynamic, llama3, yarn, frequency_factors
   double theta = 10000.0;
   double factor = 1.0;  ///< of the context's length
   std::int64_t rotary_dim = 0;
@@ -25,6 +25,8 @@ struct RopeConfig {
   double beta_slow = 1.0;
   double attention_factor = 1.0;  ///< multiplies cos and sin
   bool truncate = true;
+  // frequency_factors, which only GGUF files have: each frequency is divided by its own
+  std::vector<float> frequency_factors;
 };
 
 /// Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (transformers 4).

@@ -195,6 +195,12 @@ std::unique_ptr<TensorSource> open_shards(const fs::path& directory, const fs::p
          "M.from_pretrained('{}').save_pretrained('{}-safetensors', safe_serialization=True)\"",
          where, others, where, where);
   }
+  if (others.find(".gguf") != std::string::npos) {
+    fail(ErrorKind::input,
+         "{}: no safetensors files beside config.json, but others ({}): give such a file itself, "
+         "--model {}/FILE.gguf",
+         where, others, where);
+  }
   fail(
       ErrorKind::input,
       "{}: neither model.safetensors nor model.safetensors.index.json here{}; download the model's "

@@ -83,6 +83,7 @@ void GgufSource::add(const GgufFile& file, const GgufTensor& tensor) {
               &file,
               &tensor};
   if (tensor.type != nullptr) place.info.dtype = tensor.type->dtype;
+  place.info.packed_bytes = static_cast<std::int64_t>(tensor.bytes);
   if (place.layout == GgufLayout::transposed) std::ranges::reverse(place.info.shape);
   if (place.layout == GgufLayout::interleaved_heads) place.head_dim = head_dim_of(place);
   places_.push_back(std::move(place));

@@ -1,5 +1,6 @@
 #include "weights/model_files.h"
 
+#include "core/read_file.h"
 #include "weights/gguf_model.h"
 
 namespace trireme {
@@ -33,7 +34,7 @@ class HuggingFaceDirectory : public ModelFiles {
 }  // namespace
 
 std::unique_ptr<ModelFiles> open_model_files(const std::filesystem::path& model) {
-  if (is_gguf_name(model)) return open_gguf_model(model);
+  if (is_gguf_name(model) && !is_folder(model)) return open_gguf_model(model);
   return std::make_unique<HuggingFaceDirectory>(model);
 }
 

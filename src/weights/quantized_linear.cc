@@ -144,7 +144,7 @@ std::vector<std::int32_t> read_groups(const TensorSource& files, const Quantized
   return groups;
 }
 
-std::int64_t coded_bytes(const QuantizedLinear& linear) {
+std::int64_t packed_bytes(const QuantizedLinear& linear) {
   std::int64_t bytes = 0;
   for (const TensorInfo* part : {linear.qweight, linear.qzeros, linear.scales, linear.g_idx}) {
     if (part != nullptr) bytes += part->bytes_in_file();
@@ -178,7 +178,7 @@ QuantizedLinear open_linear(const TensorSource& files, const CheckpointQuantizat
   if (linear.g_idx != nullptr) linear.groups = read_groups(files, linear);
   linear.info.code_bits = quantization.bits;
   linear.info.code_group = code_group(linear, quantization.bits);
-  linear.info.coded_bytes = coded_bytes(linear);
+  linear.info.packed_bytes = packed_bytes(linear);
   linear.info.rows_at_once = rows_at_once(quantization.method, k);
   return linear;
 }

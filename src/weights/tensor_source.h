@@ -17,18 +17,19 @@
 
 namespace trireme {
 
+/// A tensor as read() hands it out.
 struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
   std::vector<std::int64_t> shape;
   std::string file;  ///< for messages
+  std::int64_t packed_bytes = 0;  ///< in the file, where it is not as it is handed out
 
   // Of a matrix that the files hold as integers with scales and zeros; read() makes float32 of it.
   int code_bits = 0;  ///< 0: it is no such matrix
   /// read_codes() gives codes of which so many aligned columns share scale and zero. 0: they cannot
   /// be had (columns in no order, or scales that are not float16).
   std::int64_t code_group = 0;
-  std::int64_t coded_bytes = 0;   ///< that the files hold for it
   std::int64_t rows_at_once = 1;  ///< fewer rows in one read() take as long
 
   std::int64_t elements() const {
@@ -37,7 +38,7 @@ struct TensorInfo {
     return product;
   }
   std::int64_t bytes_in_file() const {
-    return code_bits > 0 ? coded_bytes : elements() * static_cast<std::int64_t>(size_of(dtype));
+    return packed_bytes > 0 ? packed_bytes : elements() * static_cast<std::int64_t>(size_of(dtype));
   }
 };
 

@@ -32,27 +32,27 @@ std::vector<std::int32_t> read_ids(const TensorSource& file, const std::string& 
 
 }  // namespace
 
-std::filesystem::path golden_directory() {
-  return std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data/golden";
-}
-
-std::vector<std::string> golden_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(golden_directory())) {
-    if (std::filesystem::exists(entry.path() / "golden.safetensors")) {
-      names.push_back(entry.path().filename().string());
+std::vector<std::filesystem::path> golden_directories() {
+  std::vector<std::filesystem::path> directories;
+  const std::filesystem::path data = std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data";
+  for (const char* const folder : {"golden", "gguf/models"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(data / folder)) {
+      if (std::filesystem::exists(entry.path() / "golden.safetensors")) {
+        directories.push_back(entry.path());
+      }
     }
   }
-  std::sort(names.begin(), names.end());
-  return names;
+  std::sort(directories.begin(), directories.end());
+  return directories;
 }
 
-GoldenCase load_golden(const std::string& name) {
-  GoldenCase golden{.name = name, .directory = golden_directory() / name};
+GoldenCase load_golden(const std::filesystem::path& directory) {
+  GoldenCase golden{.name = directory.filename().string(), .directory = directory};
   const std::unique_ptr<TensorSource> source =
       open_safetensors(golden.directory / "golden.safetensors");
   const TensorSource& file = *source;
   for (const char* i : {"0", "1", "2"}) {
+    if (file.find(std::string("ids.") + i) == nullptr) break;
     GoldenSequence& sequence = golden.sequences.emplace_back();
     sequence.ids = read_ids(file, std::string("ids.") + i);
     sequence.logits = read_all<float>(file, std::string("logits.") + i);

@@ -23,11 +23,10 @@ struct GoldenCase {
   float largest_logit = 0;
 };
 
-std::filesystem::path golden_directory();
+/// Directories with a model and HF's numbers of it: tests/data/golden, and the GGUF files of
+/// tests/data/gguf/models.
+std::vector<std::filesystem::path> golden_directories();
 
-/// Names of all cases that hold HF's numbers.
-std::vector<std::string> golden_names();
-
-GoldenCase load_golden(const std::string& name);
+GoldenCase load_golden(const std::filesystem::path& directory);
 
 }  // namespace trireme::testing

@@ -12,11 +12,11 @@
 namespace trireme::testing {
 namespace {
 
-class Parity : public ::testing::TestWithParam<std::string> {
+class Parity : public ::testing::TestWithParam<std::filesystem::path> {
  protected:
   Options options() const {
     Options options;
-    options.model = golden_directory() / GetParam();
+    options.model = GetParam();
     options.dtype = "float32";
     options.quantization = "none";  // of GPTQ and AWQ: the matrices that the codes stand for
     options.threads = 2;
@@ -44,8 +44,8 @@ std::map<std::uint64_t, SequenceEvent> run(Replica& replica,
 
 /// HF's dynamic NTK depends on the length of the forward pass, so it is compared within the trained
 /// length only (see models/rope.cc).
-std::size_t comparable_sequences(const std::string& name, const GoldenCase& golden) {
-  return name == "llama_dynamic" ? 1 : golden.sequences.size();
+std::size_t comparable_sequences(const GoldenCase& golden) {
+  return golden.name == "llama_dynamic" ? 1 : golden.sequences.size();
 }
 
 TEST_P(Parity, LogitsAndLogprobs) {
@@ -53,7 +53,7 @@ TEST_P(Parity, LogitsAndLogprobs) {
   Options opts = options();
   Replica replica(opts, connect(), 1);
   std::vector<SequenceRequest> requests;
-  const std::size_t count = comparable_sequences(GetParam(), golden);
+  const std::size_t count = comparable_sequences(golden);
   for (std::size_t i = 0; i < count; ++i) {
     requests.push_back({.id = i, .tokens = golden.sequences[i].ids, .score = true, .logits = true});
   }
@@ -89,8 +89,11 @@ TEST_P(Parity, GreedyContinuation) {
   EXPECT_EQ(tokens, golden.greedy_tokens);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Parity, ::testing::ValuesIn(golden_names()),
-                         [](const auto& param) { return param.param; });
+INSTANTIATE_TEST_SUITE_P(Golden, Parity, ::testing::ValuesIn(golden_directories()),
+                         [](const auto& param) {
+                           const bool gguf = param.param.parent_path().filename() == "models";
+                           return (gguf ? "gguf_" : "") + param.param.filename().string();
+                         });
 
 }  // namespace
 }  // namespace trireme::testing
