@@ -102,7 +102,7 @@ Arguments::Arguments(std::string verb, std::string summary, std::vector<std::str
 void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) {
   const char* group = "Model";
   app_.add_option("-m,--model", options.model,
-                  "Model directory, or org/name in the local Hugging Face cache")
+                  "Model directory, GGUF file, or org/name in the local Hugging Face cache")
       ->type_name("DIR")
       ->group(group);
   app_.add_option("--revision", options.revision, "Branch or commit within the cache")

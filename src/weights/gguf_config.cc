@@ -3,11 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numbers>
-#include <set>
 
 #include "weights/gguf_names.h"
 
@@ -32,18 +30,8 @@ class Keys {
     metadata_.reject(full(key), expected);
   }
 
-  /// An integer, or a list with one for each layer if these are all the same.
   std::optional<std::int64_t> integer(std::string_view key) const {
-    const std::string name = full(key);
-    const auto value = metadata_.all().find(name);
-    if (value == metadata_.all().end()) return std::nullopt;
-    if (!std::holds_alternative<std::vector<std::int64_t>>(value->second)) {
-      return metadata_.integer(name);
-    }
-    const std::vector<std::int64_t>& list = *metadata_.integers(name);
-    const bool alike = !list.empty() && std::ranges::count(list, list[0]) == std::ssize(list);
-    if (!alike) metadata_.reject(name, "the same number for all layers");
-    return list[0];
+    return metadata_.integer_of_layers(full(key));
   }
   std::int64_t required(std::string_view key) const {
     const std::optional<std::int64_t> value = integer(key);

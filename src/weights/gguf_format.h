@@ -35,7 +35,9 @@ class GgufMetadata {
   bool has(std::string_view key) const { return get(key) != nullptr; }
   // Nothing where the key is absent; Error(input) where its value is of another kind.
   std::optional<std::int64_t> integer(std::string_view key) const;
-  /// A float, or an integer as one.
+  /// An integer, or a list with one for each layer if these are all the same.
+  std::optional<std::int64_t> integer_of_layers(std::string_view key) const;
+  /// A finite float, or an integer as one.
   std::optional<double> number(std::string_view key) const;
   std::optional<bool> boolean(std::string_view key) const;
   const std::string* string(std::string_view key) const;

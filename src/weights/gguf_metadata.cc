@@ -1,4 +1,5 @@
-#include <fmt/ranges.h>
+#include <algorithm>
+#include <cmath>
 
 #include "weights/file.h"
 #include "weights/gguf_format.h"
@@ -51,7 +52,20 @@ std::optional<double> GgufMetadata::number(std::string_view key) const {
   const GgufValue* value = get(key);
   if (value == nullptr) return std::nullopt;
   if (const auto* whole = std::get_if<std::int64_t>(value)) return static_cast<double>(*whole);
-  return *value_of<double>(key, "a number");
+  const double number = *value_of<double>(key, "a number");
+  if (!std::isfinite(number)) reject(key, "a finite number");
+  return number;
+}
+
+std::optional<std::int64_t> GgufMetadata::integer_of_layers(std::string_view key) const {
+  const GgufValue* value = get(key);
+  if (value == nullptr || !std::holds_alternative<std::vector<std::int64_t>>(*value)) {
+    return integer(key);
+  }
+  const auto& list = std::get<std::vector<std::int64_t>>(*value);
+  const bool alike = !list.empty() && std::ranges::count(list, list[0]) == std::ssize(list);
+  if (!alike) reject(key, "the same number for all layers");
+  return list[0];
 }
 
 std::optional<bool> GgufMetadata::boolean(std::string_view key) const {

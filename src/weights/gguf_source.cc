@@ -92,8 +92,9 @@ void GgufSource::add(const GgufFile& file, const GgufTensor& tensor) {
 std::int64_t GgufSource::head_dim_of(const Place& place) const {
   const bool keys = place.info.name.find(".k_proj.") != std::string::npos;
   const GgufMetadata& metadata = parts_->metadata();
-  const auto heads = metadata.integer(architecture_ + ".attention.head_count").value_or(1);
-  const auto of_keys = metadata.integer(architecture_ + ".attention.head_count_kv");
+  const auto heads =
+      metadata.integer_of_layers(architecture_ + ".attention.head_count").value_or(1);
+  const auto of_keys = metadata.integer_of_layers(architecture_ + ".attention.head_count_kv");
   const std::int64_t count = keys ? of_keys.value_or(heads) : heads;
   const std::int64_t rows = place.info.shape.empty() ? 1 : place.info.shape.front();
   if (count > 0 && rows > 0 && rows % (2 * count) == 0) return rows / count;

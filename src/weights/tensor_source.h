@@ -22,7 +22,7 @@ struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
   std::vector<std::int64_t> shape;
-  std::string file;  ///< for messages
+  std::string file;               ///< for messages
   std::int64_t packed_bytes = 0;  ///< in the file, where it is not as it is handed out
 
   // Of a matrix that the files hold as integers with scales and zeros; read() makes float32 of it.

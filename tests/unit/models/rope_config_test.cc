@@ -52,6 +52,23 @@ TEST(RopeConfigs, AScalingNeedsItsNumbers) {
   }
 }
 
+TEST(RopeConfigs, FactorsDivideTheFrequencies) {
+  const auto read_small = [](const std::string& scaling) {
+    return read_rope(HfConfig::parse("{\"rope_scaling\": {" + scaling + "}}", "config.json"), 4,
+                     trained);
+  };
+  const RopeConfig rope =
+      read_small(R"("rope_type": "frequency_factors", "frequency_factors": [1, 8])");
+  EXPECT_EQ(rope_frequencies(rope), (std::vector<float>{1.0f, 0.01f / 8}));
+  EXPECT_EQ(usable_positions(rope, trained), trained);
+  for (const char* const wrong : {"[1]", "[1, 0]", "[1, \"2\"]", "[1, 1e300]", "8"}) {
+    EXPECT_THROW(read_small("\"rope_type\": \"frequency_factors\", \"frequency_factors\": " +
+                            std::string(wrong)),
+                 Error)
+        << wrong;
+  }
+}
+
 TEST(RopeConfigs, OtherNumbersAreCheckedToo) {
   for (const char* value : {"1", "0", "-5", "1e300"}) {
     EXPECT_NE(message_for("\"rope_theta\": " + std::string(value)).find("config.json: rope_theta"),

@@ -1,6 +1,7 @@
 // A GGUF file as a model: its config.json, its parts, what lies beside it, and where it is found.
 #include "weights/gguf_model.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "support/gguf_bytes.h"
@@ -96,6 +97,8 @@ TEST_F(GgufModel, RefusesWhatItDoesNotRun) {
                  {"general.architecture is \"gemma2\"", "llama, qwen2, qwen3, gpt2"});
   expect_refusal(metadata(1).pair("llama.expert_count", 8u),
                  {"llama.expert_count is 8", "mixtures"});
+  expect_refusal(metadata(1).pair("llama.rope.freq_base", std::numeric_limits<float>::infinity()),
+                 {"llama.rope.freq_base is inf", "a finite number"});
   expect_refusal(metadata(1).pair("llama.rope.dimension_count", 2u), {"dimension_count is 2"});
   expect_refusal(metadata(1).pair("llama.attention.value_length", 2u), {"value_length is 2"});
   expect_refusal(metadata(1).pair("llama.rope.scaling.type", "longrope"),
