@@ -62,7 +62,7 @@ def rope_factors(config: dict) -> np.ndarray | None:
     if scaling.get("rope_type") != "llama3":
         return None
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    freqs = 1.0 / config["rope_theta"] ** (torch.arange(0, head_dim, 2).float() / head_dim)
+    freqs = 1.0 / config.get("rope_theta", 10000.0) ** (torch.arange(0, head_dim, 2).float() / head_dim)
     factor, low, high = (scaling[k] for k in ("factor", "low_freq_factor", "high_freq_factor"))
     original = scaling["original_max_position_embeddings"]
     factors = []
@@ -98,8 +98,8 @@ def add_config(w: gguf.GGUFWriter, config: dict) -> None:
     w.add_key_length(head_dim)
     w.add_value_length(head_dim)
     w.add_rope_dimension_count(head_dim)
-    w.add_rope_freq_base(config["rope_theta"])
-    w.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    w.add_rope_freq_base(config.get("rope_theta", 10000.0))
+    w.add_layer_norm_rms_eps(config.get("rms_norm_eps", 1e-6))
     w.add_vocab_size(config["vocab_size"])
     if config["architectures"][0] == "MistralForCausalLM" and config.get("sliding_window"):
         w.add_sliding_window(config["sliding_window"])
@@ -108,7 +108,7 @@ def add_config(w: gguf.GGUFWriter, config: dict) -> None:
         w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         w.add_rope_scaling_factor(scaling["factor"])
         w.add_rope_scaling_orig_ctx_len(scaling["original_max_position_embeddings"])
-    if scaling.get("rope_type") == "linear":
+    if scaling.get("rope_type", scaling.get("type")) == "linear":
         w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         w.add_rope_scaling_factor(scaling["factor"])
 
@@ -184,7 +184,7 @@ def main() -> None:
     args = parser.parse_args()
     config = json.loads((args.model / "config.json").read_text())
     state = {}
-    for file in args.model.glob("*.safetensors"):
+    for file in args.model.glob("model*.safetensors"):
         state |= load_file(file)
     w = open_writer(args.out, config, args.model.name)
     if args.pre is not None:

@@ -96,6 +96,15 @@ TEST_F(FindModel, KnowsRevisionsAndNamesWithoutOrganisation) {
   EXPECT_EQ(find_model("gpt2", "refs/pr/1").filename(), "beef");
 }
 
+TEST_F(FindModel, TakesTheGgufFileOfASnapshot) {
+  set("HF_HUB_CACHE", "hub");
+  scratch_.write("hub/models--org--q/refs/main", "77");
+  const std::string file = scratch_.write("hub/models--org--q/snapshots/77/q4.gguf", "");
+  EXPECT_EQ(find_model("org/q"), file);
+  scratch_.write("hub/models--org--q/snapshots/77/q8.gguf", "");
+  expect_message(ErrorKind::input, "org/q", "main", {"several GGUF files", "q4.gguf, q8.gguf"});
+}
+
 TEST_F(FindModel, SaysWhereItLooked) {
   set("HF_HUB_CACHE", "hub");
   expect_message(ErrorKind::input, "org/name", "main",
