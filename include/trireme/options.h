@@ -9,8 +9,8 @@ namespace trireme {
 
 struct Options {
   // The model.
-  /// A directory, a GGUF file, org/name in the local Hugging Face cache, or "shape:llama-1b" and the like: a
-  /// well-known model's sizes with made-up weights, without tokenizer (see bench.h).
+  /// A directory, a GGUF file, org/name in the local Hugging Face cache, or "shape:llama-1b" and
+  /// the like: a well-known model's sizes with made-up weights, without tokenizer (see bench.h).
   std::string model;
   std::string revision = "main";  ///< branch or commit within the cache
   std::string dtype = "auto";     ///< auto (the checkpoint's), float32, bfloat16, float16
