@@ -1,6 +1,6 @@
 """Writes a Hugging Face model directory as a GGUF file, as llama.cpp's convert_hf_to_gguf.py lays it out:
 
-    hf_to_gguf.py demo/llama /tmp/llama.gguf --type q4_0
+    hf_to_gguf.py demo/llama llama.gguf --type q4_0
 
 Llama (and Mistral), Qwen2, Qwen3 and GPT-2; the names come from the `gguf` package's own table.
 """

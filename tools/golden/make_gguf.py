@@ -1,4 +1,4 @@
-"""Makes tests/data/gguf (README.md there): tiny GGUF files and what others make of them.
+"""Makes tests/data/gguf (README.md): tiny GGUF files and what others make of them.
 
     make_gguf.py tests/data/gguf
 
@@ -42,7 +42,7 @@ def random_blocks(kind: Type, count: int, rng, scale=0.01) -> np.ndarray:
 
 
 def write_blocks(path: Path) -> None:
-    """Blocks of every type, a row of three, and their values; one has infinite scales' neighbours."""
+    """Three blocks of every type, with an ordinary, a denormal and the largest scale, and their values."""
     rng = np.random.default_rng(1)
     tensors = {}
     for kind in BLOCK_TYPES:
