@@ -84,7 +84,7 @@ void sample(const TensorSource& source, const TensorInfo& tensor, WeightFile& fi
 
 void add_header(const TensorInfo& tensor, WeightFile& file) {
   ++file.tensors;
-  file.bytes += static_cast<std::uint64_t>(tensor.bytes());
+  file.bytes += static_cast<std::uint64_t>(tensor.bytes_in_file());
   file.headers = fnv1a(tensor.name, hash_of(file.headers, tensor.name.size()));
   file.headers = fnv1a(name_of(tensor.dtype), hash_of(file.headers, tensor.shape.size()));
   file.headers = hash_of(file.headers, static_cast<std::uint64_t>(tensor.packed_bytes));
