@@ -140,6 +140,7 @@ void load_parameters(ParameterStore& store, const TensorSource& source, ThreadPo
     RowReader& reader = readers[static_cast<std::size_t>(thread)];
     error.guard([&] {
       // While this portion is packed, a disk reads the one that this thread takes next.
+      if (index == 0) announce(0, reader);
       announce(static_cast<std::size_t>(index) + 1, reader);
       if (portion.vector != nullptr) {
         reader.read(*portion.vector, store.mutable_data(*portion.vector));
