@@ -1,5 +1,5 @@
-// A dry run: which rank would hold what, whether it fits, how fast it can be at most. Reads
-// config.json and the checkpoint's headers only.
+// A dry run: which rank would hold what, whether it fits, how fast it would be. Reads config.json
+// and the checkpoint's headers only.
 #pragma once
 
 #include <cstdint>
@@ -61,8 +61,21 @@ struct PlanSuggestion {
 struct PlanSettings {
   int ranks_per_host = 0;          ///< 0: all ranks of the run share one host
   std::int64_t host_memory = 0;    ///< bytes that a host gives; 0: what this one has available
-  bool measure_bandwidth = false;  ///< for the bound on speed; takes a fifth of a second
-  double memory_bandwidth = 0;     ///< bytes/s of a host, instead of measuring
+  /// Predicts the speed on this host by running a few of the model's layers, with made-up weights,
+  /// on all threads of the plan. Takes a second or two, more for large models.
+  bool rehearse = false;
+  /// Bytes/s that a host reads from memory: gives a bound on the speed of hosts unlike this one.
+  double memory_bandwidth = 0;
+};
+
+/// Tokens per second of the whole plan, predicted. Zeros where it was not.
+struct PlanSpeed {
+  double prefill = 0;          ///< prompts, all ranks busy
+  double decode = 0;           ///< one sequence
+  std::int64_t sequences = 0;  ///< that run at once in `batch`, over all replicas
+  double batch = 0;            ///< so many sequences
+  std::int64_t context = 0;    ///< tokens before each of those generated
+  std::int64_t layers = 0;     ///< that were rehearsed
 };
 
 struct PlanReport {
@@ -101,7 +114,10 @@ struct PlanReport {
   std::string shortage;  ///< why it does not fit; empty if it does
   std::vector<PlanSuggestion> suggestions;
 
-  // An upper bound on speed, no prediction: reading the weights is all that is counted. 0: unknown.
+  // Speed.
+  PlanSpeed speed;
+  std::string no_speed;  ///< why there is no prediction though one was asked for; or empty
+  /// An upper bound and no prediction: reading the weights is all that is counted. 0: unknown.
   double memory_bandwidth = 0;          ///< bytes/s of a host
   double decode_tokens_per_second = 0;  ///< at most, of one sequence
 };

@@ -1,9 +1,8 @@
 // A dry run over a model's headers.
 #include "trireme/plan.h"
 
+#include "api/predict_speed.h"
 #include "core/error.h"
-#include "core/machine_peaks.h"
-#include "core/thread_pool.h"
 #include "models/unused_tensors.h"
 #include "plan/host.h"
 #include "plan/report.h"
@@ -64,30 +63,13 @@ void describe_generation(PlanReport& report, const OpenModel& files) {
   if (!defaults.warning().empty()) report.generation_warnings.push_back(defaults.warning());
 }
 
-/// What this host's ranks read from memory together; 0 if there is no room to measure in.
-double measure_bandwidth(const Options& options, const PlanReport& report) {
-  constexpr std::int64_t bytes_per_thread = std::int64_t{128} << 20;
-  const int wanted =
-      options.threads > 0 ? options.threads * report.ranks_per_host : host_cores().allowed;
-  const auto room = static_cast<int>(
-      std::min<std::int64_t>(wanted, host_memory().available / 2 / bytes_per_thread));
-  if (room < 1) return 0;
-  ThreadPool threads(room);
-  return measure_read_peak(threads);
-}
-
-void bound_speed(PlanReport& report, const Options& options, const ModelSpec& model,
-                 const PlanSettings& settings) {
-  report.memory_bandwidth = settings.memory_bandwidth;
-  if (settings.measure_bandwidth && report.memory_bandwidth == 0) {
-    report.memory_bandwidth = measure_bandwidth(options, report);
-  }
-  if (report.memory_bandwidth == 0) return;
+void bound_speed(PlanReport& report, const ModelSpec& model, double memory_bandwidth) {
+  report.memory_bandwidth = memory_bandwidth;
   // For one sequence: tensor-parallel hosts read at the same time, pipeline stages one after
   // another.
   const int hosts = std::max(1, report.tensor_parallel_size / report.ranks_per_host);
   report.decode_tokens_per_second =
-      report.memory_bandwidth * hosts / static_cast<double>(bytes_read_per_token(model));
+      memory_bandwidth * hosts / static_cast<double>(bytes_read_per_token(model));
 }
 
 }  // namespace
@@ -100,7 +82,8 @@ PlanReport make_plan(const Options& options, const PlanSettings& settings) {
   describe_model(report, files);
   describe_generation(report, files);
   if (!report.fits) report.suggestions = suggest_plans(model, request);
-  bound_speed(report, options, model, settings);
+  if (settings.memory_bandwidth > 0) bound_speed(report, model, settings.memory_bandwidth);
+  if (settings.rehearse && report.fits) predict_speed(report, options, *files.model);
   return report;
 }
 

@@ -32,7 +32,7 @@ constexpr Verb verbs[] = {
     {"run", "continue one prompt, streamed to the terminal", run_main},
     {"batch", "a file of rows through a model, each answered once, in order", batch_main},
     {"score", "the log-probability of every token of given texts", score_main},
-    {"plan", "dry run: which rank holds what, does it fit, how fast at most", plan_main},
+    {"plan", "dry run: which rank holds what, does it fit, how fast", plan_main},
     {"launch", "start the ranks of a program written on the library", launch_main},
     {"doctor", "what this machine has, and what to do about what is missing", doctor_main},
     {"bench", "tokens per second, beside what the machine can do at most", bench_main},

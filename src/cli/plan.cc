@@ -26,8 +26,8 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
       "plan",
       "A dry run: which rank would hold which layers, heads and columns, how many bytes of "
       "weights,\n"
-      "KV cache and activations that takes, whether it fits this machine, and an upper bound on\n"
-      "its speed. Reads headers only.",
+      "KV cache and activations that takes, whether it fits this machine, and how fast it would be\n"
+      "(a few layers are run with made-up weights). Of the model's files it reads headers only.",
       {"trireme plan --model demo/llama -tp 2 -pp 2",
        "trireme plan --model demo/llama -dp 2 -tp 3 --max-model-len 512 --json",
        "trireme plan --model org/name -pp 4 --ranks-per-host 1 --host-memory 64G"});
@@ -45,9 +45,10 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
   };
   add("--host-memory", "Memory of a host [what this one has available]",
       [&](std::int64_t bytes) { flags.settings.host_memory = bytes; });
-  add("--memory-bandwidth", "Of a host, per second, for the upper bound on speed [measured]",
+  add("--memory-bandwidth",
+      "Of a host, per second: an upper bound on its speed instead of this machine's speed",
       [&](std::int64_t bytes) { flags.settings.memory_bandwidth = static_cast<double>(bytes); });
-  app.add_flag("--no-speed", flags.no_speed, "Leave the upper bound on speed out");
+  app.add_flag("--no-speed", flags.no_speed, "Leave the speed out");
   arguments.add_model(flags.options);
   app.get_option("--model")->required();
   arguments.add_plan(flags.options);
@@ -63,7 +64,7 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
 int plan_main(int argc, char** argv) {
   PlanFlags flags;
   if (!parse(flags, argc, argv)) return 0;
-  flags.settings.measure_bandwidth = !flags.no_speed && flags.settings.memory_bandwidth == 0;
+  flags.settings.rehearse = !flags.no_speed && flags.settings.memory_bandwidth == 0;
   const PlanReport report = make_plan(flags.options, flags.settings);
   for (const auto* warnings : {&report.warnings, &report.generation_warnings}) {
     for (const std::string& warning : *warnings) print_warning(warning);

@@ -43,6 +43,12 @@ class Model {
   /// Keeps what `source` stores in four bits so (models/stored_codes.h); returns a line on what it
   /// cannot keep. Before build().
   std::string keep_codes(const TensorSource& source) { return trireme::keep_codes(spec_, source); }
+  /// Forgets the layers behind the first `count`, for a rehearsal (runtime/rehearsal.h). Before
+  /// build().
+  void keep_layers(std::int64_t count) {
+    const auto behind = spec_.blocks.begin() + 1 + count;
+    spec_.blocks.erase(behind, spec_.blocks.end() - 1);
+  }
   /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
   /// once, before the first forward pass.
   virtual void prepare(std::int64_t max_positions) { (void)max_positions; }

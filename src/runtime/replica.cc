@@ -49,7 +49,9 @@ std::string quantize(Model& model, const Options& options, const TensorSource* s
   return "";
 }
 
-int threads_for(const Options& options, int local_ranks) {
+}  // namespace
+
+int threads_per_rank(const Options& options, int local_ranks) {
   if (options.threads > 0) return options.threads;
   const HostCores host = host_cores();
   const int quota = host.quota > 0 ? static_cast<int>(std::ceil(host.quota)) : host.online;
@@ -57,6 +59,8 @@ int threads_for(const Options& options, int local_ranks) {
   const int share = std::min(host.online, quota) / std::max(1, local_ranks);
   return std::clamp(share, 1, host.allowed);
 }
+
+namespace {
 
 MemoryLimits memory_limits(const Options& options, const ModelSpec& model) {
   if (options.max_model_len > model.max_positions) {
@@ -158,7 +162,7 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   check_plan(spec(), sizes_);
   const SpeculationLimits speculation = speculation_limits(options);
   TRIREME_ASSERT(ranks_->size() == sizes_.replica());
-  threads_ = std::make_unique<ThreadPool>(threads_for(options, local_ranks));
+  threads_ = std::make_unique<ThreadPool>(threads_per_rank(options, local_ranks));
   stage_ = std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_},
                                    *files_.model, limits_);
   // What is too little before anything is loaded will not do after it.

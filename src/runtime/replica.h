@@ -34,6 +34,10 @@ OpenModel open_model(const Options& options);
 /// Refuses sizes that the model cannot be cut into. Throws Error(usage) naming flags that work.
 void check_plan(const ModelSpec& model, const ParallelSizes& sizes);
 
+/// Threads of each of `local_ranks` ranks that share this host: as asked for, or their share of its
+/// cores.
+int threads_per_rank(const Options& options, int local_ranks);
+
 /// The flags of speculative decoding. Throws Error(usage) where they make no sense.
 SpeculationLimits speculation_limits(const Options& options);
 

@@ -1,12 +1,31 @@
 #include "runtime/stage.h"
 
+#include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 #include "plan/stages.h"
 #include "runtime/logits.h"
 
 namespace trireme {
+
+namespace {
+
+class Stopwatch {
+ public:
+  /// Seconds since the last lap, or the start.
+  double lap() {
+    const Clock::time_point now = Clock::now();
+    return std::chrono::duration<double>(now - std::exchange(begin_, now)).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin_ = Clock::now();
+};
+
+}  // namespace
 
 /// The rows of a step as the layers want them.
 struct Stage::Batch {
@@ -87,6 +106,7 @@ int Stage::neighbour(int stages_ahead) const {
 }
 
 std::optional<StepResult> Stage::execute(const StepPlan& plan) {
+  Stopwatch watch;
   const Workspace::Scope scope(scratch_);
   const Batch batch(plan);
   ++steps_;
@@ -94,14 +114,21 @@ std::optional<StepResult> Stage::execute(const StepPlan& plan) {
   Forward forward{context_.backend, context_.threads, *tensor_group_,  scratch_,
                   caches_,          batch.token_ids,  batch.positions, batch.sequences};
   Tensor x = input(forward);  // [tokens, hidden]
+  seconds_.others += watch.lap();
   const std::size_t layers = blocks_.size() - (holds_last_block() ? 1 : 0);
   for (std::size_t i = holds_first_block() ? 1 : 0; i < layers; ++i) {
     x = blocks_[i]->forward(forward, x);
     context_.replica.heartbeat();
   }
-  if (holds_last_block()) return finish(forward, plan, x);
-  send_on(x);
-  return std::nullopt;
+  seconds_.layers += watch.lap();
+  std::optional<StepResult> result;
+  if (holds_last_block()) {
+    result = finish(forward, plan, x);
+  } else {
+    send_on(x);
+  }
+  seconds_.others += watch.lap();
+  return result;
 }
 
 Tensor Stage::input(Forward& forward) {

@@ -23,6 +23,12 @@ struct StageContext {
   ParallelSizes sizes;    ///< dp is not looked at
 };
 
+/// Time on the wall.
+struct StageSeconds {
+  double layers = 0;
+  double others = 0;  ///< embedding, logits and what is chosen from them, messages
+};
+
 class Stage {
  public:
   /// Declares the parameters of this rank's blocks. `model` must outlive the stage; its prepare()
@@ -41,6 +47,8 @@ class Stage {
   /// Steps, and rows of steps, that went through this rank's blocks.
   std::int64_t steps() const { return steps_; }
   std::int64_t rows() const { return rows_; }
+  /// How long they took.
+  const StageSeconds& seconds() const { return seconds_; }
   /// Multiply-adds of matrix products per row through this rank's layers (the head not counted).
   std::int64_t multiply_adds_per_row() const;
 
@@ -71,6 +79,7 @@ class Stage {
   Workspace scratch_;
   std::int64_t steps_ = 0;
   std::int64_t rows_ = 0;
+  StageSeconds seconds_;
 };
 
 }  // namespace trireme
