@@ -8,6 +8,6 @@ namespace trireme {
 /// which bytes an output has: an order of additions, an approximation, the random numbers, what
 /// ends a text. A job that an older version began is then refused instead of being finished with a
 /// mixture of both.
-inline constexpr int numerics_version = 2;
+inline constexpr int numerics_version = 3;
 
 }  // namespace trireme

@@ -62,6 +62,8 @@ struct LinearArgs {
 /// Keys and values of one layer, in blocks of `block_tokens` positions. Unused tails are zero.
 /// Heads are padded to `head_stride` elements. K is [block, kv_head, head_stride, block_tokens]
 /// (a dot product runs over lanes of keys), V is [block, kv_head, block_tokens, head_stride].
+/// bfloat16 lies in pairs that are multiplied together: K is [..., head_stride / 2, block_tokens,
+/// 2], V is [..., block_tokens / 2, head_stride, 2].
 struct KvCacheView {
   static constexpr std::int64_t block_tokens = 32;
 
@@ -74,6 +76,15 @@ struct KvCacheView {
   std::int64_t head_stride() const { return round_up(head_dim, 16); }
   /// Elements of K (or of V) of one block.
   std::int64_t block_elements() const { return kv_heads * head_stride() * block_tokens; }
+
+  bool in_pairs() const { return dtype == DType::bf16; }
+  /// Where dimension d of the token in `slot` lies, from its block's and head's first element.
+  std::int64_t k_index(std::int64_t slot, std::int64_t d) const {
+    return in_pairs() ? (d / 2 * block_tokens + slot) * 2 + d % 2 : d * block_tokens + slot;
+  }
+  std::int64_t v_index(std::int64_t slot, std::int64_t d) const {
+    return in_pairs() ? (slot / 2 * head_stride() + d) * 2 + slot % 2 : slot * head_stride() + d;
+  }
 };
 
 /// The tokens of one sequence within a step: rows [row_begin, row_begin + rows) hold the absolute
@@ -93,6 +104,30 @@ struct KvWriteArgs {
   std::span<const SequenceSpan> sequences;
 };
 
+/// Softmax attention of each query over the keys at and before its position, online over blocks of
+/// 32 keys at absolute positions (Milakov and Gimelshein, arXiv 1805.02867). A result depends on
+/// the query and the keys that it sees; a key that it does not see takes no part.
+///
+/// float32 and float16 caches: q * scale stays float32; a score is a chain of fused multiply-adds
+/// over head_dim; weights are e^(score - largest score so far); o is a chain over the keys.
+///
+/// bfloat16 caches: pairs of bfloat16, as in matrix products, so that VDPBF16PS can be used. One
+/// step takes a pair: sum = fma(x0, y0, fma(x1, y1, sum)), and from here to the division at the end
+/// denormals are zero, in and out.
+///  1. q' = q * (scale * log2 e) in float32, rounded to bfloat16 once.
+///  2. A score is a chain over pairs (2 i, 2 i + 1) of head_dim; an odd last one meets a zero.
+///  3. Weights are 2^(score - base) in float32 (exp2_of, kernels/elementary.inc), rounded to
+///     bfloat16. `base` moves only where a block has a score above base + 8: to the largest that
+///     the query sees in it, and then o and the sum are multiplied by 2^(old base - new base).
+///     Weights stay below 2^8, and bfloat16 is as exact there as below 1.
+///  4. The weights' sum is kept in 16 lanes, in float32: lane i adds the second, then the first of
+///     the keys (2 i, 2 i + 1) of each block. It sums the weights after rounding: what values are
+///     multiplied with then adds up to one, and where one key has nearly all the weight the result
+///     is its value, not its value with a rounding error. (A float32 softmax rounded afterwards, as
+///     transformers has it, is off by up to 2^-9 there.)
+///  5. o is a chain over the pairs (2 i, 2 i + 1) of keys of which the query sees one or both; an
+///     unseen one, whatever it holds, is a weight and a value of zero.
+///  6. The result is o / sum, the lanes of the sum added in the fixed tree.
 struct AttentionArgs {
   const float* q = nullptr;  ///< [rows, ldq], heads * head_dim columns
   std::int64_t ldq = 0;

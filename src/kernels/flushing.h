@@ -32,6 +32,11 @@ inline float fma_flushing(float a, float b, float c) {
                         static_cast<double>(flush_input(c)));
 }
 
+/// a * b.
+inline float multiply_flushing(float a, float b) {
+  return round_flushing(static_cast<double>(flush_input(a)) * static_cast<double>(flush_input(b)));
+}
+
 /// a + b.
 inline float add_flushing(float a, float b) {
   return round_flushing(static_cast<double>(flush_input(a)) + static_cast<double>(flush_input(b)));

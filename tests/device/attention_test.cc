@@ -122,9 +122,25 @@ Scene scene(Random& random, DType dtype, std::int64_t heads, std::int64_t kv_hea
   return made;
 }
 
+/// q times the scale as scores see it: of a bfloat16 cache rounded, and in powers of two.
+double scaled_query(const Scene& scene, float q) {
+  constexpr float log2_e = 1.44269504f;
+  return scene.dtype == DType::bf16 ? double{rounded(q * (0.3f * log2_e), DType::bf16)} / log2_e
+                                    : double{q} * double{0.3f};
+}
+
+/// What an exact result may be off by: weights are rounded to bfloat16 for such a cache.
+double tolerance(const Scene& scene, double largest_value) {
+  return scene.dtype == DType::bf16 ? 0x1.1p-8 * largest_value : 2e-4;
+}
+
+struct Exact {
+  std::vector<double> out;
+  double largest_value = 0;  ///< of those that the query sees
+};
+
 /// One query of one head, in double precision, from the rounded keys and values.
-std::vector<double> oracle(const Scene& scene, std::int64_t first_row, std::int64_t position,
-                           std::int64_t head) {
+Exact oracle(const Scene& scene, std::int64_t first_row, std::int64_t position, std::int64_t head) {
   const std::int64_t dim = scene.head_dim;
   const std::int64_t kv = scene.kv_head_of[static_cast<std::size_t>(head)];
   const float* q = scene.q.data() + ((first_row + position) * scene.heads + head) * dim;
@@ -137,22 +153,25 @@ std::vector<double> oracle(const Scene& scene, std::int64_t first_row, std::int6
   std::vector<double> scores;
   for (std::int64_t j = begin; j <= position; ++j) {
     double score = 0;
-    for (std::int64_t d = 0; d < dim; ++d)
-      score += double{q[d]} * double{0.3f} * cached(scene.k, j, d);
+    for (std::int64_t d = 0; d < dim; ++d) {
+      score += scaled_query(scene, q[d]) * cached(scene.k, j, d);
+    }
     scores.push_back(score);
   }
   const double max = *std::max_element(scores.begin(), scores.end());
   double total = 0;
-  std::vector<double> out(static_cast<std::size_t>(dim));
+  Exact exact{std::vector<double>(static_cast<std::size_t>(dim))};
   for (std::int64_t j = begin; j <= position; ++j) {
     const double p = std::exp(scores[static_cast<std::size_t>(j - begin)] - max);
     total += p;
     for (std::int64_t d = 0; d < dim; ++d) {
-      out[static_cast<std::size_t>(d)] += p * cached(scene.v, j, d);
+      const double value = cached(scene.v, j, d);
+      exact.out[static_cast<std::size_t>(d)] += p * value;
+      exact.largest_value = std::max(exact.largest_value, std::abs(value));
     }
   }
-  for (double& value : out) value /= total;
-  return out;
+  for (double& value : exact.out) value /= total;
+  return exact;
 }
 
 TEST(ReferenceAttention, AgreesWithDoublePrecision) {
@@ -166,11 +185,12 @@ TEST(ReferenceAttention, AgreesWithDoublePrecision) {
       std::int64_t row = 0;
       for (const std::int64_t length : made.lengths) {
         for (std::int64_t i = 0; i < length * made.heads; ++i) {
-          const std::vector<double> wanted = oracle(made, row, i / made.heads, i % made.heads);
+          const Exact wanted = oracle(made, row, i / made.heads, i % made.heads);
           for (std::int64_t d = 0; d < made.head_dim; ++d) {
             const std::int64_t at = (row * made.heads + i) * made.head_dim + d;
             EXPECT_NEAR(double{out[static_cast<std::size_t>(at)]},
-                        wanted[static_cast<std::size_t>(d)], 2e-4)
+                        wanted.out[static_cast<std::size_t>(d)],
+                        tolerance(made, wanted.largest_value))
                 << made.what();
           }
         }
@@ -197,6 +217,89 @@ TEST_P(AttentionTest, GivesTheReferenceBits) {
   }
 }
 
+/// The last `rows` tokens of a long sequence, in steps of whatever size.
+TEST_P(AttentionTest, LongContextsGiveTheReferenceBitsWithinABoundOfTheTruth) {
+  Random random(18);
+  int number = 0;
+  for (const std::int64_t length : {1, 40, 63, 64, 511, 1000, 3000}) {
+    for (const auto& [heads, kv_heads, dim] :
+         {std::tuple{4, 1, 64}, {2, 2, 80}, {3, 1, 128}, {4, 2, 5}, {13, 1, 2}}) {
+      const std::int64_t window = number++ % 2 == 0 ? 0 : random.integer(1, length + 1);
+      const Scene made = scene(random, DType::bf16, heads, kv_heads, dim, window, {length});
+      made.write(*reference_, threads_, made.whole());
+      std::vector<SequenceSpan> last = made.whole();
+      last[0].rows = std::min(length, length > 1000 ? 3 : random.integer(1, 40));
+      last[0].position_begin = last[0].row_begin = length - last[0].rows;
+      Floats wanted(made.q.size());
+      Floats out(made.q.size());
+      made.attend(*reference_, threads_, last, wanted);
+      made.attend(*backend_, threads_, last, out);
+      ASSERT_EQ(difference(out, wanted), "") << made.what() << " rows " << last[0].rows;
+      for (std::int64_t head = 0; head < heads; ++head) {
+        const Exact exact = oracle(made, 0, length - 1, head);
+        for (std::int64_t d = 0; d < dim; ++d) {
+          const std::int64_t at = ((length - 1) * heads + head) * dim + d;
+          ASSERT_NEAR(double{out[static_cast<std::size_t>(at)]},
+                      exact.out[static_cast<std::size_t>(d)], tolerance(made, exact.largest_value))
+              << made.what();
+        }
+      }
+    }
+  }
+}
+
+/// Scores that climb, in steps below and above what is borne without scaling, and that fall.
+TEST_P(AttentionTest, ClimbingScoresGiveTheReferenceBits) {
+  Random random(19);
+  for (const float step : {0.01f, 0.15f, 0.4f, 3.0f, 40.0f, -0.4f, -5.0f}) {
+    Scene made = scene(random, DType::bf16, 2, 1, 16, 0, {200});
+    for (std::int64_t i = 0; i < 200; ++i) {
+      for (std::int64_t d = 0; d < 32; ++d) made.q[static_cast<std::size_t>(i * 32 + d)] = 1.0f;
+      made.k[static_cast<std::size_t>(i * 16)] = step * static_cast<float>(i);
+    }
+    const Floats wanted = made.run(*reference_, threads_);
+    EXPECT_EQ(difference(made.run(*backend_, threads_), wanted), "") << step;
+    for (const float value : wanted) ASSERT_TRUE(std::isfinite(value)) << step;
+  }
+}
+
+/// Where one key has all the weight the result is its value, whatever its weight rounds to.
+TEST_P(AttentionTest, OneKeyGivesItsValue) {
+  Random random(20);
+  const Scene made = scene(random, DType::bf16, 8, 2, 20, 1, {70});
+  const Floats out = made.run(*backend_, threads_);
+  for (std::int64_t i = 0; i < 70 * 8 * 20; ++i) {
+    const std::int64_t row = i / 160;
+    const std::int64_t kv_head = i % 160 / 20 / 4;
+    const float value =
+        rounded(made.v[static_cast<std::size_t>((row * 2 + kv_head) * 20 + i % 20)], DType::bf16);
+    ASSERT_EQ(out[static_cast<std::size_t>(i)], std::fpclassify(value) == FP_SUBNORMAL ? 0 : value);
+  }
+}
+
+TEST_P(AttentionTest, KeysBehindTheWindowCannotShow) {
+  Random random(21);
+  for (const DType dtype : weight_dtypes) {
+    for (const std::int64_t window : {1, 2, 7, 32, 33}) {
+      Scene made = scene(random, dtype, 4, 2, 32, window, {80});
+      const Floats clean = made.run(*backend_, threads_);
+      for (std::int64_t seen_from = 1; seen_from + window < 80; seen_from += 7) {
+        const auto poisoned_values = static_cast<std::size_t>(seen_from * 64);
+        for (std::size_t i = 0; i < poisoned_values; ++i) {
+          made.k[i] = std::nanf("");
+          made.v[i] = HUGE_VALF;
+        }
+        const Floats poisoned = made.run(*backend_, threads_);
+        const std::int64_t row = (seen_from + window - 1) * 128;
+        EXPECT_EQ(difference(Floats(poisoned.begin() + row, poisoned.end()),
+                             Floats(clean.begin() + row, clean.end())),
+                  "")
+            << made.what() << " from " << seen_from;
+      }
+    }
+  }
+}
+
 TEST_P(AttentionTest, KeysThatAQueryDoesNotSeeCannotShow) {
   Random random(13);
   for (const DType dtype : weight_dtypes) {
@@ -215,13 +318,21 @@ TEST_P(AttentionTest, KeysThatAQueryDoesNotSeeCannotShow) {
 
 TEST_P(AttentionTest, InfiniteScoresGiveTheReferenceBits) {
   Random random(14);
-  Scene made = scene(random, DType::f32, 4, 2, 32, 0, {70});
-  for (std::int64_t i = 0; i < 200; ++i) {
-    made.q[static_cast<std::size_t>(random.integer(0, 70 * 128 - 1))] = 1e30f;
-    made.k[static_cast<std::size_t>(random.integer(0, 70 * 64 - 1))] = 1e30f;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const float large : {1e30f, 1e20f, -1e30f}) {
+      Scene made = scene(random, dtype, 4, 2, 32, 0, {70});
+      for (std::int64_t i = 0; i < 200; ++i) {
+        made.q[static_cast<std::size_t>(random.integer(0, 70 * 128 - 1))] = 1e30f;
+        made.k[static_cast<std::size_t>(random.integer(0, 70 * 64 - 1))] = large;
+      }
+      const Floats wanted = made.run(*reference_, threads_);
+      EXPECT_EQ(difference(made.run(*backend_, threads_), wanted), "");
+    }
   }
-  const Floats wanted = made.run(*reference_, threads_);
-  EXPECT_EQ(difference(made.run(*backend_, threads_), wanted), "");
+}
+
+std::string bytes_of(const Buffer& buffer) {
+  return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
 }
 
 /// Every backend.
@@ -233,6 +344,8 @@ TEST_P(AttentionInvarianceTest, ChunksBatchesAndThreadsDoNotShow) {
     for (const std::int64_t window : {0, 45}) {
       const Scene made = scene(random, dtype, 6, 2, 32, window, {75, 40, 1, 64});
       const Floats wanted = made.run(*backend_, threads_);
+      const std::string keys = bytes_of(made.k_cache);
+      const std::string values = bytes_of(made.v_cache);
       for (int round = 0; round < 12; ++round) {
         std::memset(made.cache.k, 0xff, made.k_cache.size());
         std::memset(made.cache.v, 0xff, made.v_cache.size());
@@ -257,6 +370,7 @@ TEST_P(AttentionInvarianceTest, ChunksBatchesAndThreadsDoNotShow) {
               std::any_of(left.begin(), left.end(), [](const auto& span) { return span.rows > 0; });
         }
         ASSERT_EQ(difference(out, wanted), "") << made.what() << " round " << round;
+        ASSERT_TRUE(bytes_of(made.k_cache) == keys && bytes_of(made.v_cache) == values);
       }
     }
   }
@@ -302,9 +416,9 @@ TEST_P(AttentionInvarianceTest, CacheHoldsRoundedValuesAndZeroTails) {
         const bool real = position < 40 && d < 20;
         const auto at = static_cast<std::size_t>((position * 2 + head) * 20 + d);
         const std::int64_t slot = position % 32;
-        EXPECT_EQ(keys[static_cast<std::size_t>((head * 32 + d) * 32 + slot)],
+        EXPECT_EQ(keys[static_cast<std::size_t>(head * 32 * 32 + cache.k_index(slot, d))],
                   real ? rounded(made.k[at], dtype) : 0.0f);
-        EXPECT_EQ(values[static_cast<std::size_t>((head * 32 + slot) * 32 + d)],
+        EXPECT_EQ(values[static_cast<std::size_t>(head * 32 * 32 + cache.v_index(slot, d))],
                   real ? rounded(made.v[at], dtype) : 0.0f);
       }
     }

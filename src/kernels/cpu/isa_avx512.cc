@@ -16,9 +16,14 @@ namespace {
 //
 #include "kernels/cpu/lanes.inc"
 //
+#include "kernels/cpu/pairs_by_fma.inc"
+//
 #include "kernels/elementary.inc"
 //
 #include "kernels/cpu/attention.inc"
+//
+#include "kernels/cpu/attention_pairs.inc"
+//
 #include "kernels/cpu/rowwise.inc"
 //
 #include "kernels/cpu/linear_formats.inc"

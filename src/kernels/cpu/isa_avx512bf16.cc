@@ -13,13 +13,17 @@ namespace {
 #include "kernels/cpu/narrow.inc"
 //
 #include "kernels/cpu/simd_avx512.inc"
-#include "kernels/cpu/simd_avx512bf16.inc"
 //
 #include "kernels/cpu/lanes.inc"
+//
+#include "kernels/cpu/simd_avx512bf16.inc"
 //
 #include "kernels/elementary.inc"
 //
 #include "kernels/cpu/attention.inc"
+//
+#include "kernels/cpu/attention_pairs.inc"
+//
 #include "kernels/cpu/rowwise.inc"
 //
 #include "kernels/cpu/linear_formats.inc"

@@ -19,10 +19,11 @@ struct KvWriter {
   /// One token of one head: `k` and `v` are its head_dim values, the blocks are this head's.
   void write_token(const float* k, const float* v, std::int64_t slot, T* k_block,
                    T* v_block) const {
-    const std::int64_t head_dim = args.cache.head_dim;
-    T* v_row = v_block + slot * args.cache.head_stride();
-    for (std::int64_t d = 0; d < head_dim; ++d) k_block[d * block_tokens + slot] = encode(k[d]);
-    for (std::int64_t d = 0; d < head_dim; ++d) v_row[d] = encode(v[d]);
+    const KvCacheView& cache = args.cache;
+    for (std::int64_t d = 0; d < cache.head_dim; ++d)
+      k_block[cache.k_index(slot, d)] = encode(k[d]);
+    for (std::int64_t d = 0; d < cache.head_dim; ++d)
+      v_block[cache.v_index(slot, d)] = encode(v[d]);
   }
 
   void write_sequence(const SequenceSpan& sequence, std::int64_t head) const {

@@ -3,6 +3,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/flushing.h"
 #include "kernels/reference/reference_backend.h"
 #include "kernels/reference/scalar.h"
 
@@ -18,7 +19,15 @@ float cache_value(const std::byte* data, DType dtype, std::int64_t index) {
   return dtype == DType::bf16 ? bf16_to_f32(bits) : f16_to_f32(bits);
 }
 
-/// One query of one head on its way through the blocks.
+float cached_k(const KvCacheView& cache, std::int64_t offset, std::int64_t slot, std::int64_t d) {
+  return cache_value(cache.k, cache.dtype, offset + cache.k_index(slot, d));
+}
+
+float cached_v(const KvCacheView& cache, std::int64_t offset, std::int64_t slot, std::int64_t d) {
+  return cache_value(cache.v, cache.dtype, offset + cache.v_index(slot, d));
+}
+
+/// One query of one head on its way through the blocks of a float32 or float16 cache.
 class Query {
  public:
   Query(const AttentionArgs& args, const float* q) : args_(args) {
@@ -42,7 +51,8 @@ class Query {
     for (std::int64_t d = 0; d < args_.cache.head_dim; ++d) {
       float& o = o_[static_cast<std::size_t>(d)];
       o *= correction;
-      for (std::int64_t j = begin; j < end; ++j) o = std::fma(p[j], value(offset, j, d), o);
+      for (std::int64_t j = begin; j < end; ++j)
+        o = std::fma(p[j], cached_v(args_.cache, offset, j, d), o);
     }
     max_ = max;
   }
@@ -57,16 +67,9 @@ class Query {
   float score(std::int64_t offset, std::int64_t key) const {
     float sum = 0.0f;
     for (std::int64_t d = 0; d < args_.cache.head_dim; ++d) {
-      const float k =
-          cache_value(args_.cache.k, args_.cache.dtype, offset + d * block_tokens + key);
-      sum = std::fma(q_[static_cast<std::size_t>(d)], k, sum);
+      sum = std::fma(q_[static_cast<std::size_t>(d)], cached_k(args_.cache, offset, key, d), sum);
     }
     return sum;
-  }
-
-  float value(std::int64_t offset, std::int64_t key, std::int64_t d) const {
-    return cache_value(args_.cache.v, args_.cache.dtype,
-                       offset + key * args_.cache.head_stride() + d);
   }
 
   /// Keys j and j + 16, then the lanes' tree.
@@ -85,6 +88,81 @@ class Query {
   float sum_ = 0.0f;
 };
 
+/// The same over a bfloat16 cache: steps 1 to 6 of AttentionArgs.
+class PairsQuery {
+ public:
+  PairsQuery(const AttentionArgs& args, const float* q) : args_(args) {
+    const float scale = args.scale * reference::log2_e;
+    for (std::int64_t d = 0; d < args.cache.head_dim; ++d) {
+      q_.push_back(bf16_to_f32(f32_to_bf16(q[d] * scale)));
+    }
+    o_.resize(q_.size());
+  }
+
+  void attend(std::int64_t offset, std::int64_t begin, std::int64_t end) {
+    float p[block_tokens] = {};
+    float most = lowest;
+    for (std::int64_t j = begin; j < end; ++j) {
+      p[j] = score(offset, j);
+      most = reference::larger(p[j], most);
+    }
+    if (most > base_ + reference::softmax_headroom) raise(most);
+    for (std::int64_t j = begin; j < end; ++j) p[j] = weight(p[j]);
+    for (std::int64_t j = 0; j < block_tokens; j += 2) {
+      float& lane = sum_.lane[j / 2];
+      lane = add_flushing(p[j], add_flushing(p[j + 1], lane));
+    }
+    for (std::int64_t d = 0; d < args_.cache.head_dim; ++d) {
+      float& o = o_[static_cast<std::size_t>(d)];
+      for (std::int64_t j = begin / 2 * 2; j < end; j += 2) {
+        const bool first = j >= begin;
+        const bool second = j + 1 < end;
+        o = fma_flushing(p[j + 1], second ? cached_v(args_.cache, offset, j + 1, d) : 0.0f, o);
+        o = fma_flushing(p[j], first ? cached_v(args_.cache, offset, j, d) : 0.0f, o);
+      }
+    }
+  }
+
+  void store(float* out) {
+    const float sum = sum_.sum();
+    for (const float o : o_) *out++ = o / sum;
+  }
+
+ private:
+  static constexpr float lowest = -std::numeric_limits<float>::infinity();
+
+  float score(std::int64_t offset, std::int64_t key) const {
+    const std::int64_t dim = args_.cache.head_dim;
+    float sum = 0.0f;
+    for (std::int64_t d = 0; d < dim; d += 2) {
+      const bool paired = d + 1 < dim;
+      sum = fma_flushing(paired ? q_[static_cast<std::size_t>(d + 1)] : 0.0f,
+                         paired ? cached_k(args_.cache, offset, key, d + 1) : 0.0f, sum);
+      sum =
+          fma_flushing(q_[static_cast<std::size_t>(d)], cached_k(args_.cache, offset, key, d), sum);
+    }
+    return sum;
+  }
+
+  float weight(float score) const {
+    return bf16_to_f32(f32_to_bf16(reference::exp2_of(add_flushing(score, -base_))));
+  }
+
+  void raise(float score) {
+    const float factor = reference::exp2_of(add_flushing(base_, -score));
+    for (float& lane : sum_.lane) lane = multiply_flushing(lane, factor);
+    for (float& o : o_) o = multiply_flushing(o, factor);
+    base_ = score;
+  }
+
+  const AttentionArgs& args_;
+  std::vector<float> q_;
+  std::vector<float> o_;
+  float base_ = reference::softmax_begin;
+  reference::Lanes sum_;
+};
+
+template <typename Query>
 void attend_row(const AttentionArgs& args, const SequenceSpan& sequence, std::int64_t row,
                 std::int64_t head) {
   const std::int64_t column = head * args.cache.head_dim;
@@ -108,7 +186,8 @@ void attend_row(const AttentionArgs& args, const SequenceSpan& sequence, std::in
 void ReferenceBackend::attention(ThreadPool& threads, const AttentionArgs& args) const {
   for (const SequenceSpan& sequence : args.sequences) {
     threads.parallel_for(sequence.rows * args.heads, [&](std::int64_t part) {
-      attend_row(args, sequence, part / args.heads, part % args.heads);
+      const auto attend = args.cache.in_pairs() ? attend_row<PairsQuery> : attend_row<Query>;
+      attend(args, sequence, part / args.heads, part % args.heads);
     });
   }
 }

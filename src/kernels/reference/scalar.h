@@ -27,6 +27,13 @@ inline float scale_by_power(float value, float shifted) {
   return value * power_of_two(half) * power_of_two(n - half);
 }
 
+inline float round_down(float a) { return std::floor(a); }
+/// value * 2^whole, a normal number; 0 where whole < -126. `whole` is an integer or not a number.
+inline float scale_or_zero(float value, float whole) {
+  if (std::isnan(whole)) return whole;
+  return whole < -126.0f ? 0.0f : value * power_of_two(static_cast<std::int32_t>(whole));
+}
+
 #include "kernels/elementary.inc"
 
 /// Sixteen running sums: element i of a row goes to lane i mod 16, so that a vector unit can
