@@ -145,6 +145,78 @@ TEST(AmxEmulator, MultipliesAndAddsWithOneRounding) {
   }
 }
 
+/// One row of bytes by 16 columns of the same bytes, added to `c`.
+std::int32_t dot_bytes(const std::vector<int>& a, const std::vector<int>& b, bool b_signed,
+                       std::int32_t c = 0) {
+  EmulatedTiles tiles(config_of(1));
+  std::uint8_t a_row[64] = {};
+  std::uint8_t b_rows[16][64] = {};
+  std::int32_t c_row[16];
+  for (std::int32_t& value : c_row) value = c;
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    a_row[k] = static_cast<std::uint8_t>(a[k]);
+    for (std::size_t n = 0; n < 16; ++n) {
+      b_rows[k / 4][4 * n + k % 4] = static_cast<std::uint8_t>(b[k]);
+    }
+  }
+  tiles.load<0>(c_row, 64);
+  tiles.load<1>(a_row, 64);
+  tiles.load<2>(b_rows, 64);
+  if (b_signed) {
+    tiles.dot_signed<0, 1, 2>();
+  } else {
+    tiles.dot_unsigned<0, 1, 2>();
+  }
+  tiles.store<0>(c_row, 64);
+  for (const std::int32_t value : c_row) EXPECT_EQ(value, c_row[0]);
+  return c_row[7];
+}
+
+TEST(AmxEmulator, BytesHaveSignsOrNot) {
+  EXPECT_EQ(dot_bytes({-128, 127, -1, 3, 5}, {-128, -128, 127, 1, -1}, true),
+            128 * 128 - 127 * 128 - 127 + 3 - 5);
+  EXPECT_EQ(dot_bytes({-128, 127, -1, 3, 5}, {255, 128, 127, 1, 254}, false),
+            -128 * 255 + 127 * 128 - 127 + 3 + 5 * 254);
+}
+
+TEST(AmxEmulator, SumsOfBytesAreNotSaturated) {
+  const std::vector<int> sixty_four(64, 127);
+  EXPECT_EQ(dot_bytes(sixty_four, std::vector<int>(64, 255), false, 1), 64 * 127 * 255 + 1);
+  constexpr std::int32_t most = std::numeric_limits<std::int32_t>::max();
+  EXPECT_EQ(dot_bytes({1}, {1}, true, most), std::numeric_limits<std::int32_t>::min());
+}
+
+TEST(AmxEmulator, EachColumnTakesItsOwnQuads) {
+  EmulatedTiles tiles(config_of(2, 3));
+  std::uint8_t a[2][12];
+  std::uint8_t b[3][64];
+  for (int i = 0; i < 24; ++i) a[i / 12][i % 12] = static_cast<std::uint8_t>(i - 9);
+  for (int i = 0; i < 192; ++i) b[i / 64][i % 64] = static_cast<std::uint8_t>(i + 64);
+  std::int32_t c[2][16];
+  tiles.zero<0>();
+  tiles.load<1>(a, 12);
+  tiles.load<2>(b, 64);
+  tiles.dot_unsigned<0, 1, 2>();
+  tiles.store<0>(c, 64);
+  for (int m = 0; m < 2; ++m) {
+    for (int n = 0; n < 16; ++n) {
+      std::int32_t wanted = 0;
+      for (int k = 0; k < 12; ++k) {
+        wanted += static_cast<std::int8_t>(a[m][k]) * b[k / 4][4 * n + k % 4];
+      }
+      EXPECT_EQ(c[m][n], wanted) << m << " " << n;
+    }
+  }
+}
+
+TEST(AmxEmulator, WidensHalves) {
+  std::uint16_t halves[32];
+  float floats[32];
+  for (int i = 0; i < 32; ++i) halves[i] = static_cast<std::uint16_t>(i * 1021);
+  EmulatedTiles::widen(reinterpret_cast<const std::byte*>(halves), floats);
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(floats[i], f16_to_f32(halves[i]));
+}
+
 TEST(AmxEmulatorDeathTest, AssertsWhereTheProcessorFaults) {
   EXPECT_DEATH(EmulatedTiles(config_of(17)), "");
   TileConfig no_palette = config_of(1);
@@ -154,6 +226,7 @@ TEST(AmxEmulatorDeathTest, AssertsWhereTheProcessorFaults) {
   TileConfig mismatched = config_of(4, 8);
   mismatched.rows[2] = 16;
   EXPECT_DEATH(EmulatedTiles(mismatched).dot_tiles(0, 1, 2), "");
+  EXPECT_DEATH(EmulatedTiles(mismatched).dot_byte_tiles(0, 1, 2, true), "");
 }
 
 }  // namespace

@@ -105,6 +105,18 @@ void configure(const Instruction& i) {
   }
 }
 
+/// TDPBF16PS; TDPBSUD, TDPBSSD.
+void multiply(const Instruction& i) {
+  TRIREME_ASSERT(i.is_register);
+  if (i.opcode == 0x5c) {
+    TRIREME_ASSERT(i.prefix == 2);
+    registers.value().dot_tiles(i.reg, i.rm, i.third);
+  } else {
+    TRIREME_ASSERT(i.opcode == 0x5e && i.prefix >= 2);
+    registers.value().dot_byte_tiles(i.reg, i.rm, i.third, i.prefix == 3);
+  }
+}
+
 void execute(const Instruction& i) {
   if (i.opcode == 0x49) {
     configure(i);
@@ -113,8 +125,7 @@ void execute(const Instruction& i) {
   } else if (i.opcode == 0x4b && i.prefix == 2) {
     registers.value().store_tile(i.reg, pointer(i.address), i.stride);
   } else {
-    TRIREME_ASSERT(i.opcode == 0x5c && i.prefix == 2 && i.is_register);
-    registers.value().dot_tiles(i.reg, i.rm, i.third);
+    multiply(i);
   }
 }
 

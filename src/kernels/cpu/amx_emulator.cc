@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "core/dtype.h"
 #include "core/error.h"
 #include "kernels/flushing.h"
 
@@ -67,12 +68,17 @@ void EmulatedTiles::zero_tile(int number) {
   tile(number) = {};
 }
 
-void EmulatedTiles::dot_tiles(int c, int a, int b) {
+/// What every product of tiles asks for, else #UD.
+void EmulatedTiles::check_shapes(int c, int a, int b) const {
   TRIREME_ASSERT(c != a && c != b && a != b);
   TRIREME_ASSERT(config_.rows[c] != 0 && config_.rows[c] == config_.rows[a]);
   TRIREME_ASSERT(config_.row_bytes[c] == config_.row_bytes[b]);
   TRIREME_ASSERT(config_.row_bytes[a] == 4 * config_.rows[b]);
   TRIREME_ASSERT(config_.row_bytes[c] % 4 == 0);
+}
+
+void EmulatedTiles::dot_tiles(int c, int a, int b) {
+  check_shapes(c, a, b);
   const auto pairs = static_cast<std::size_t>(config_.rows[b]);
 
   // B as floats, once for all the rows. Columns beyond the configured ones are zero and stay so.
@@ -100,6 +106,42 @@ void EmulatedTiles::dot_tiles(int c, int a, int b) {
       row.words[n] =
           std::bit_cast<std::uint32_t>(add_flushing(std::bit_cast<float>(row.words[n]), sum));
     }
+  }
+}
+
+void EmulatedTiles::dot_byte_tiles(int c, int a, int b, bool b_signed) {
+  check_shapes(c, a, b);
+  const auto quads = static_cast<std::size_t>(config_.rows[b]);
+
+  // B as integers, once for all the rows. Columns beyond the configured ones are zero and stay so.
+  alignas(64) std::int32_t factors[16][4][16];
+  for (std::size_t k = 0; k < quads; ++k) {
+    for (std::size_t n = 0; n < 16; ++n) {
+      for (std::size_t i = 0; i < 4; ++i) {
+        const auto byte = static_cast<std::uint8_t>(tile(b)[k].words[n] >> (8 * i));
+        factors[k][i][n] = b_signed ? static_cast<std::int8_t>(byte) : byte;
+      }
+    }
+  }
+  // Sums wrap around, so their order does not matter.
+  for (std::size_t m = 0; m < config_.rows[c]; ++m) {
+    Row& row = tile(c)[m];
+    for (std::size_t k = 0; k < quads; ++k) {
+      for (std::size_t i = 0; i < 4; ++i) {
+        const auto factor = static_cast<std::int8_t>(tile(a)[m].words[k] >> (8 * i));
+        for (std::size_t n = 0; n < 16; ++n) {
+          row.words[n] += static_cast<std::uint32_t>(factor * factors[k][i][n]);
+        }
+      }
+    }
+  }
+}
+
+void EmulatedTiles::widen(const std::byte* halves, float* out) {
+  for (std::int64_t i = 0; i < panel_columns; ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, halves + i * 2, sizeof(bits));
+    out[i] = f16_to_f32(bits);
   }
 }
 

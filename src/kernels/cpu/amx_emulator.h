@@ -38,6 +38,19 @@ class EmulatedTiles {
   void dot() {
     dot_tiles(C, A, B);
   }
+  /// TDPBSSD: C[m][n] += sum over quads k of A[m][4k..4k+3] * B[k][4n..4n+3], bytes with a sign.
+  template <int C, int A, int B>
+  void dot_signed() {
+    dot_byte_tiles(C, A, B, true);
+  }
+  /// TDPBSUD: the same, the bytes of B without a sign.
+  template <int C, int A, int B>
+  void dot_unsigned() {
+    dot_byte_tiles(C, A, B, false);
+  }
+
+  /// 32 float16 to float32.
+  static void widen(const std::byte* halves, float* out);
 
   static void prefetch_l1(const void*) {}
   static void prefetch_l2(const void*) {}
@@ -47,6 +60,7 @@ class EmulatedTiles {
   void store_tile(int tile, void* base, std::int64_t stride) const;
   void zero_tile(int tile);
   void dot_tiles(int c, int a, int b);
+  void dot_byte_tiles(int c, int a, int b, bool b_signed);
 
  private:
   struct alignas(64) Row {
@@ -56,6 +70,7 @@ class EmulatedTiles {
 
   const Tile& tile(int number) const { return tiles_[static_cast<std::size_t>(number)]; }
   Tile& tile(int number) { return tiles_[static_cast<std::size_t>(number)]; }
+  void check_shapes(int c, int a, int b) const;
 
   TileConfig config_;
   std::array<Tile, tile_count> tiles_{};
