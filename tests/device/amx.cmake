@@ -1,3 +1,4 @@
 trireme_test(device_amx
-  SOURCES amx_backend_test.cc amx_emulator_test.cc amx_linear_test.cc amx_trap.cc
+  SOURCES amx_backend_test.cc amx_emulator_test.cc amx_integer_test.cc amx_linear_test.cc
+    amx_trap.cc
   LINKS trireme_kernels LABELS device)

@@ -3,10 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <optional>
 
+#include "amx_builds.h"
 #include "amx_problem.h"
-#include "amx_trap.h"
 #include "core/shard.h"
 
 namespace trireme::amx {
@@ -42,42 +41,9 @@ TEST(AmxPlan, BlockingFitsTheMachine) {
   }
 }
 
-/// Which build of the kernels a test runs.
-enum class Build {
-  emulated,  ///< over EmulatedTiles
-  trapped,   ///< the real instructions, carried out by a signal handler
-  hardware,  ///< the real instructions
-};
+class AmxLinear : public AmxTest {};
 
-class AmxLinear : public testing::TestWithParam<Build> {
- protected:
-  void SetUp() override {
-    if (GetParam() == Build::hardware && !amx_granted()) {
-      GTEST_SKIP() << "AMX is not available: " << amx_status();
-    }
-    if (GetParam() == Build::trapped) {
-      const std::string reason = AmxTrap::why_not();
-      if (!reason.empty()) GTEST_SKIP() << reason;
-      trap_.emplace();
-    }
-  }
-  const Kernels& kernels() const {
-    return GetParam() == Build::emulated ? emulated_kernels() : hardware_kernels();
-  }
-
-  std::optional<AmxTrap> trap_;
-  ThreadPool one_{1};
-  ThreadPool three_{3};
-};
-
-std::string build_name(const testing::TestParamInfo<Build>& test) {
-  constexpr const char* names[] = {"emulated", "trapped", "hardware"};
-  return names[static_cast<int>(test.param)];
-}
-
-INSTANTIATE_TEST_SUITE_P(Tiles, AmxLinear,
-                         testing::Values(Build::emulated, Build::trapped, Build::hardware),
-                         build_name);
+INSTANTIATE_TEST_SUITE_P(Tiles, AmxLinear, all_builds(), build_name);
 
 TEST_P(AmxLinear, IsTheFixedOrderBitForBit) {
   for (const Shards& shards : shard_lists) {

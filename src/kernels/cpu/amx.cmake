@@ -4,4 +4,4 @@ target_sources(trireme_kernels PRIVATE
   cpu/amx_backend.cc cpu/amx_emulated.cc cpu/amx_emulator.cc cpu/amx_hardware.cc
   cpu/amx_linear.cc cpu/amx_status.cc)
 set_source_files_properties(cpu/amx_hardware.cc PROPERTIES COMPILE_OPTIONS
-  "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512;-mamx-tile;-mamx-bf16")
+  "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512;-mamx-tile;-mamx-bf16;-mamx-int8")

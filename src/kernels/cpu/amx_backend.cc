@@ -1,4 +1,5 @@
-// The backend: bf16 products by AMX, everything else by the backend that it stands on.
+// The backend: products of bf16 and of integers by AMX, everything else by the backend that it
+// stands on.
 #include <mutex>
 
 #include "core/error.h"
@@ -32,8 +33,9 @@ class WorkspacePool {
 
 class AmxBackend final : public Backend {
  public:
-  AmxBackend(std::unique_ptr<Backend> base, const amx::Kernels& kernels, std::string_view name)
-      : base_(std::move(base)), kernels_(kernels), name_(name) {
+  AmxBackend(std::unique_ptr<Backend> base, const amx::Kernels& kernels, bool integers,
+             std::string_view name)
+      : base_(std::move(base)), kernels_(kernels), integers_(integers), name_(name) {
     TRIREME_ASSERT(base_->panel_rows() == packed::panel_rows);
   }
 
@@ -41,16 +43,13 @@ class AmxBackend final : public Backend {
   std::string_view arithmetic() const override { return "amx"; }
 
   void linear(ThreadPool& threads, const LinearArgs& args) const override {
-    if (args.shape->dtype != DType::bf16) {
+    const bool integers = integers_ && amx::takes_integers(*args.shape, args.m);
+    if (args.shape->dtype != DType::bf16 && !integers) {
       base_->linear(threads, args);
       return;
     }
-    const std::int64_t panels = packed::panel_count(*args.shape);
-    const std::int64_t steps =
-        static_cast<std::int64_t>(packed::panel_bytes(*args.shape)) / amx::step_bytes;
     std::unique_ptr<amx::Workspace> workspace = workspaces_.take();
-    amx::linear(kernels_, threads, args,
-                amx::choose_blocking(args.m, panels, steps, threads.size()), *workspace);
+    amx::linear(kernels_, threads, args, amx::blocking_for(args, threads.size()), *workspace);
     workspaces_.give_back(std::move(workspace));
   }
 
@@ -111,6 +110,7 @@ class AmxBackend final : public Backend {
  private:
   std::unique_ptr<Backend> base_;
   const amx::Kernels& kernels_;
+  bool integers_;  ///< whether the tiles know them
   std::string_view name_;
   mutable WorkspacePool workspaces_;
 };
@@ -119,11 +119,13 @@ class AmxBackend final : public Backend {
 
 std::unique_ptr<Backend> make_amx_backend(std::unique_ptr<Backend> base) {
   TRIREME_ASSERT(amx_granted());
-  return std::make_unique<AmxBackend>(std::move(base), amx::hardware_kernels(), "amx");
+  return std::make_unique<AmxBackend>(std::move(base), amx::hardware_kernels(), amx_int8_granted(),
+                                      "amx");
 }
 
 std::unique_ptr<Backend> make_emulated_amx_backend(std::unique_ptr<Backend> base) {
-  return std::make_unique<AmxBackend>(std::move(base), amx::emulated_kernels(), "amx-emulated");
+  return std::make_unique<AmxBackend>(std::move(base), amx::emulated_kernels(), true,
+                                      "amx-emulated");
 }
 
 }  // namespace trireme

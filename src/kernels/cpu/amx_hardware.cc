@@ -1,5 +1,8 @@
 // The AMX kernels over the processor's tiles. Compiled with AVX-512; see amx_kernel.h for what that
 // forbids.
+#include <immintrin.h>
+
+#include "kernels/cpu/amx_integer_kernel.h"
 #include "kernels/cpu/amx_kernel.h"
 
 namespace trireme::amx {
@@ -38,6 +41,23 @@ class HardwareTiles {
     // In this syntax the destination comes last and the second source (B) first.
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
   }
+  template <int C, int A, int B>
+  [[gnu::always_inline]] inline void dot_signed() {
+    __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
+  }
+  template <int C, int A, int B>
+  [[gnu::always_inline]] inline void dot_unsigned() {
+    __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
+  }
+
+  static void widen(const std::byte* halves, float* out) {
+    const auto* from = reinterpret_cast<const __m256i*>(halves);
+    for (int i = 0; i < 2; ++i) {
+      // With a mask, because g++ 12 warns of the one without: its result begins undefined.
+      const __m512 floats = _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(from + i));
+      _mm512_storeu_ps(out + i * tile_side, floats);
+    }
+  }
 
   static void prefetch_l1(const void* line) { __builtin_prefetch(line, 0, 3); }
   static void prefetch_l2(const void* line) { __builtin_prefetch(line, 0, 2); }
@@ -46,7 +66,8 @@ class HardwareTiles {
 }  // namespace
 
 const Kernels& hardware_kernels() {
-  static constexpr Kernels kernels = Kernel<HardwareTiles>::entry_points();
+  static constexpr Kernels kernels = {Kernel<HardwareTiles>::routines(),
+                                      IntegerKernel<HardwareTiles>::routines()};
   return kernels;
 }
 

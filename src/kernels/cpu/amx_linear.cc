@@ -1,4 +1,4 @@
-// A bf16 product cut into work items for the AMX kernels: chunks of K, tasks in the order of the
+// A product cut into work items for the AMX kernels: chunks of K, tasks in the order of the
 // shard tree, row blocks by groups of panels.
 #include "kernels/cpu/amx_linear.h"
 
@@ -7,59 +7,104 @@
 
 #include "core/error.h"
 #include "kernels/packed.h"
+#include "kernels/quantize.h"
 
 namespace trireme::amx {
 
 namespace {
 
 static_assert(packed::panel_rows == panel_columns && packed::bf16_k_step == step_depth);
+static_assert(quant::widest_group == widest_group);
 
-/// Cuts the shards into chunks of at most `chunk_steps` steps; an empty shard is one empty chunk.
-/// Returns the number of steps.
-std::int64_t cut_shards(const MatrixShape& shape, std::int64_t chunk_steps,
-                        std::vector<KChunk>& chunks) {
-  std::int64_t step = 0;
-  std::int64_t column = 0;
-  chunks.clear();
-  for (const std::int64_t width : shape.k_shards) {
-    TRIREME_ASSERT(width >= 0);
-    const std::int64_t steps = ceil_div(width, step_depth);
-    for (std::int64_t begin = 0; begin == 0 || begin < steps; begin += chunk_steps) {
-      const std::int64_t count = std::min(chunk_steps, steps - begin);
-      const std::int64_t offset = begin * step_depth;
-      chunks.push_back(
-          {step + begin, count, column + offset, std::min(count * step_depth, width - offset)});
-    }
-    step += steps;
-    column += width;
+Weights weights_of(DType dtype) {
+  switch (dtype) {
+    case DType::i8:
+      return Weights::i8;
+    case DType::i4:
+      return Weights::i4;
+    case DType::u4:
+      return Weights::u4;
+    default:
+      TRIREME_ASSERT(dtype == DType::bf16);
+      return Weights::bf16;
   }
-  return step;
 }
 
-/// Lists the chunks of one output's shards with what to do after each. `chunks` are those of all
-/// shards.
-void list_tasks(const MatrixShape& shape, Range shards, std::int64_t chunk_steps, int output,
-                const std::vector<KChunk>& chunks, std::vector<Task>& tasks) {
-  TRIREME_ASSERT(shards.begin >= 0 && shards.end <= std::ssize(shape.k_shards));
+/// How one chunk after another is cut off a shard: columns that a chunk has at most, and their
+/// steps.
+class ChunkWidth {
+ public:
+  ChunkWidth(const MatrixShape& shape, std::int64_t chunk_steps)
+      : format_(shape.format()),
+        group_(shape.group),
+        columns_(group_ == 0 ? chunk_steps * step_depth
+                             : std::max<std::int64_t>(1, chunk_steps / steps(group_)) * group_) {}
+
+  std::int64_t columns() const { return columns_; }
+
+  /// Of a chunk, or of a whole shard.
+  std::int64_t steps(std::int64_t columns) const {
+    if (group_ == 0) return ceil_div(columns, step_depth);
+    return columns / group_ * ceil_div(group_, byte_step_depth) +
+           ceil_div(columns % group_, byte_step_depth);
+  }
+  std::int64_t groups(std::int64_t columns) const {
+    return group_ == 0 ? 0 : ceil_div(columns, group_);
+  }
+  std::int64_t bytes(std::int64_t columns) const {
+    return static_cast<std::int64_t>(packed_shard_bytes(format_, columns));
+  }
+
+ private:
+  WeightFormat format_;
+  std::int64_t group_;
+  std::int64_t columns_;
+};
+
+/// Cuts the shards into chunks of at most `chunk_steps` steps, of integers into whole groups; an
+/// empty shard is one empty chunk. `begins` gets each shard's first chunk, and their number.
+/// Returns what follows the last chunk.
+KChunk cut_shards(const MatrixShape& shape, const ChunkWidth& width, std::vector<KChunk>& chunks,
+                  std::vector<std::int64_t>& begins) {
+  KChunk chunk;
+  chunks.clear();
+  begins.clear();
+  for (const std::int64_t columns : shape.k_shards) {
+    TRIREME_ASSERT(columns >= 0);
+    begins.push_back(std::ssize(chunks));
+    for (std::int64_t begin = 0; begin == 0 || begin < columns; begin += width.columns()) {
+      chunk.columns = std::min(width.columns(), columns - begin);
+      chunk.steps = width.steps(chunk.columns);
+      chunk.bytes = width.bytes(chunk.columns);
+      chunks.push_back(chunk);
+      chunk.step += chunk.steps;
+      chunk.column += chunk.columns;
+      chunk.weights += chunk.bytes;
+      chunk.group += width.groups(chunk.columns);
+    }
+  }
+  begins.push_back(std::ssize(chunks));
+  return chunk;
+}
+
+/// Lists the chunks of one output's shards with what to do after each. `chunks` and `begins` are
+/// those of all shards.
+void list_tasks(Range shards, int output, const std::vector<KChunk>& chunks,
+                const std::vector<std::int64_t>& begins, std::vector<Task>& tasks) {
+  TRIREME_ASSERT(shards.begin >= 0 && shards.end < std::ssize(begins));
   if (shards.empty()) {
     tasks.push_back({KChunk{}, 0, 0, output, true});
     return;
   }
-  const auto chunks_of = [&](std::int64_t shard) {
-    const std::int64_t steps =
-        ceil_div(shape.k_shards[static_cast<std::size_t>(shard)], step_depth);
-    return std::max<std::int64_t>(1, ceil_div(steps, chunk_steps));
-  };
-  std::int64_t next = 0;
-  for (std::int64_t shard = 0; shard < shards.begin; ++shard) next += chunks_of(shard);
   for (std::int64_t shard = shards.begin; shard < shards.end; ++shard) {
     const auto leaf = static_cast<std::uint64_t>(shard - shards.begin);
     const int slot = std::popcount(leaf);
     const bool last_leaf = shard + 1 == shards.end;
-    const std::int64_t count = chunks_of(shard);
-    for (std::int64_t i = 0; i < count; ++i) {
-      Task task{chunks[static_cast<std::size_t>(next++)], slot, 0, -1, i == 0};
-      if (i + 1 == count) {
+    const std::int64_t begin = begins[static_cast<std::size_t>(shard)];
+    const std::int64_t end = begins[static_cast<std::size_t>(shard) + 1];
+    for (std::int64_t i = begin; i < end; ++i) {
+      Task task{chunks[static_cast<std::size_t>(i)], slot, 0, -1, i == begin};
+      if (i + 1 == end) {
         task.merges = last_leaf ? slot : std::countr_one(leaf);
         task.output = last_leaf ? output : -1;
       }
@@ -74,12 +119,12 @@ std::int64_t slot_count(const std::vector<Task>& tasks) {
   return slots;
 }
 
-/// Rounds x to bf16 in the order in which the tiles read it.
-void pack_rows(const Kernels& kernels, ThreadPool& threads, const Product& product,
+/// Rounds x in the order in which the tiles read it.
+void pack_rows(const Routines& kernel, ThreadPool& threads, const Product& product,
                const std::vector<KChunk>& chunks) {
   const std::int64_t count = std::ssize(chunks);
   const auto pack = [&](std::int64_t index) {
-    kernels.pack(product, index / count, chunks[static_cast<std::size_t>(index % count)]);
+    kernel.pack(product, index / count, chunks[static_cast<std::size_t>(index % count)]);
   };
   // Waking the threads takes longer than packing a few rows.
   constexpr std::int64_t worth_sharing = 16 * 1024;
@@ -91,9 +136,10 @@ void pack_rows(const Kernels& kernels, ThreadPool& threads, const Product& produ
 }
 
 /// Cuts the result into row blocks by groups of panels and computes them. A block's items follow
-/// one another, because they share its activations.
-void compute_parts(const Kernels& kernels, ThreadPool& threads, const Product& product,
-                   std::byte* partials, std::size_t partial_bytes) {
+/// one another, because they share its activations. Each thread has `part_bytes` of `memory`, the
+/// last `room` of them for integers.
+void compute_parts(const Routines& kernel, ThreadPool& threads, const Product& product,
+                   std::byte* memory, std::int64_t part_bytes, std::int64_t room) {
   const Blocking& blocking = product.blocking;
   const std::int64_t panels = ceil_div(product.n, panel_columns);
   const std::int64_t groups = ceil_div(panels, blocking.item_panels);
@@ -104,9 +150,9 @@ void compute_parts(const Kernels& kernels, ThreadPool& threads, const Product& p
     part.tile_end = std::min(product.tiles, part.tile_begin + blocking.block_tiles);
     part.panel_begin = index % groups * blocking.item_panels;
     part.panel_end = std::min(panels, part.panel_begin + blocking.item_panels);
-    part.partials =
-        reinterpret_cast<float*>(partials + static_cast<std::size_t>(thread) * partial_bytes);
-    kernels.compute(product, part);
+    part.partials = reinterpret_cast<float*>(memory + thread * part_bytes);
+    part.room = memory + (thread + 1) * part_bytes - room;
+    kernel.compute(product, part);
   });
 }
 
@@ -143,53 +189,111 @@ Blocking choose_blocking(std::int64_t m, std::int64_t panels, std::int64_t steps
   return blocking;
 }
 
-void linear(const Kernels& kernels, ThreadPool& threads, const LinearArgs& args,
-            const Blocking& blocking, Workspace& workspace) {
-  TRIREME_ASSERT(args.shape->dtype == DType::bf16);
-  TRIREME_ASSERT(args.bias == nullptr || args.outputs.size() == 1);
-  TRIREME_ASSERT(blocking.tile_rows == tile_side || args.m <= blocking.tile_rows);
-  if (args.m == 0 || args.shape->n == 0) return;
+Blocking choose_integer_blocking(std::int64_t m, std::int64_t panels, std::int64_t steps,
+                                 int threads) {
+  Blocking blocking = choose_blocking(m, panels, steps, threads);
+  // Tiles in pairs and of equal height: a product takes as long as its tile has rows.
+  const std::int64_t tiles = m <= tile_side ? 1 : 2 * ceil_div(m, 2 * tile_side);
+  blocking.tile_rows = ceil_div(std::max<std::int64_t>(1, m), tiles);
+  blocking.block_tiles = std::min(tiles, blocking.block_tiles);
+  if (blocking.grid == Grid::four_by_one) blocking.grid = Grid::two_by_two;
+  // 16 kB of weights as bytes, also where few rows stream them: they are taken apart in L1.
+  blocking.chunk_steps = 8;
+  return blocking;
+}
+
+bool takes_integers(const MatrixShape& shape, std::int64_t m) {
+  return quant::is_quantized(shape.dtype) && m >= fewest_integer_rows &&
+         shape.group >= narrowest_integer_group;
+}
+
+Blocking blocking_for(const LinearArgs& args, int threads) {
+  const MatrixShape& shape = *args.shape;
+  const std::int64_t panels = packed::panel_count(shape);
+  const ChunkWidth width(shape, 1);
+  std::int64_t steps = 0;
+  for (const std::int64_t columns : shape.k_shards) steps += width.steps(columns);
+  return quant::is_quantized(shape.dtype) ? choose_integer_blocking(args.m, panels, steps, threads)
+                                          : choose_blocking(args.m, panels, steps, threads);
+}
+
+namespace {
+
+/// The product but for its memory.
+Product product_of(const LinearArgs& args, const Blocking& blocking, Workspace& workspace) {
+  const MatrixShape& shape = *args.shape;
+  const KChunk end = cut_shards(shape, ChunkWidth(shape, blocking.chunk_steps), workspace.chunks,
+                                workspace.shard_begins);
+  workspace.tasks.clear();
+  workspace.outputs.clear();
+  for (const ShardSum& output : args.outputs) {
+    list_tasks(output.shards, static_cast<int>(workspace.outputs.size()), workspace.chunks,
+               workspace.shard_begins, workspace.tasks);
+    workspace.outputs.push_back(output.y);
+  }
 
   Product product;
   product.x = args.x;
   product.m = args.m;
-  product.n = args.shape->n;
+  product.n = shape.n;
   product.ldx = args.ldx;
   product.w = args.w;
-  product.panel_bytes = static_cast<std::int64_t>(packed::panel_bytes(*args.shape));
+  product.weights = weights_of(shape.dtype);
+  product.group = shape.group;
+  product.panel_bytes = static_cast<std::int64_t>(packed::panel_bytes(shape));
   product.bias = args.bias;
+  product.outputs = workspace.outputs.data();
   product.ldy = args.ldy;
   product.tiles = ceil_div(args.m, blocking.tile_rows);
+  product.steps = end.step;
+  product.groups = end.group;
   product.blocking = blocking;
-
-  product.steps = cut_shards(*args.shape, blocking.chunk_steps, workspace.chunks);
-  workspace.tasks.clear();
-  workspace.outputs.clear();
-  for (const ShardSum& output : args.outputs) {
-    list_tasks(*args.shape, output.shards, blocking.chunk_steps,
-               static_cast<int>(workspace.outputs.size()), workspace.chunks, workspace.tasks);
-    workspace.outputs.push_back(output.y);
-  }
   product.chunks = workspace.chunks.data();
   product.tasks = workspace.tasks.data();
   product.task_count = std::ssize(workspace.tasks);
-  product.outputs = workspace.outputs.data();
+  for (const KChunk& chunk : workspace.chunks) {
+    product.chunk_steps = std::max(product.chunk_steps, chunk.steps);
+  }
+  return product;
+}
 
+/// Bytes of the partial sums of one thread.
+std::int64_t partial_bytes(const Product& product, const std::vector<Task>& tasks) {
+  const Blocking& blocking = product.blocking;
+  return slot_count(tasks) * std::min(blocking.item_panels, ceil_div(product.n, panel_columns)) *
+         std::min(blocking.block_tiles, product.tiles) * 2 * tile_floats *
+         static_cast<std::int64_t>(sizeof(float));
+}
+
+}  // namespace
+
+void linear(const Kernels& kernels, ThreadPool& threads, const LinearArgs& args,
+            const Blocking& blocking, Workspace& workspace) {
+  TRIREME_ASSERT(args.bias == nullptr || args.outputs.size() == 1);
+  TRIREME_ASSERT(blocking.tile_rows == tile_side || args.m <= blocking.tile_rows ||
+                 quant::is_quantized(args.shape->dtype));
+  if (args.m == 0 || args.shape->n == 0) return;
+  Product product = product_of(args, blocking, workspace);
+
+  // Packed activations, their scales and starts, then what each thread has.
   constexpr std::int64_t page = 4096;
-  const auto packed_bytes = static_cast<std::size_t>(
-      round_up(product.tiles * product.steps * product.tile_bytes(), page));
-  const auto partial_bytes = static_cast<std::size_t>(
-      round_up(slot_count(workspace.tasks) *
-                   std::min(blocking.item_panels, ceil_div(product.n, panel_columns)) *
-                   std::min(blocking.block_tiles, product.tiles) * 2 * tile_floats *
-                   static_cast<std::int64_t>(sizeof(float)),
-               page));
-  const std::size_t bytes = packed_bytes + partial_bytes * static_cast<std::size_t>(threads.size());
+  const bool integers = product.weights != Weights::bf16;
+  const std::int64_t a_bytes = round_up(product.tiles * product.steps * product.tile_bytes(), page);
+  const std::int64_t scale_floats = integers ? product.groups * product.m : 0;
+  const std::int64_t shared =
+      a_bytes + round_up(2 * scale_floats * static_cast<std::int64_t>(sizeof(float)), page);
+  const std::int64_t room =
+      integers ? round_up(IntegerRoom::size(product.chunk_steps), row_bytes) : 0;
+  const std::int64_t part_bytes = round_up(partial_bytes(product, workspace.tasks) + room, page);
+  const auto bytes = static_cast<std::size_t>(shared + part_bytes * threads.size());
   if (workspace.memory.size() < bytes) workspace.memory = Buffer(bytes);
   product.a = workspace.memory.data();
+  product.x_scales = reinterpret_cast<float*>(product.a + a_bytes);
+  product.x_starts = product.x_scales + scale_floats;
 
-  pack_rows(kernels, threads, product, workspace.chunks);
-  compute_parts(kernels, threads, product, workspace.memory.data() + packed_bytes, partial_bytes);
+  const Routines& kernel = integers ? kernels.integers : kernels.bf16;
+  pack_rows(kernel, threads, product, workspace.chunks);
+  compute_parts(kernel, threads, product, product.a + shared, part_bytes, room);
 }
 
 }  // namespace trireme::amx

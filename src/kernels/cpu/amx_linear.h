@@ -1,4 +1,5 @@
-// The `amx` backend: another CPU backend whose bf16 matrix products run on Intel's tile registers.
+// The `amx` backend: another CPU backend whose products of bf16, i8, i4 and u4 weights run on
+// Intel's tile registers.
 // How the kernels work, and what was tuned: kernels/cpu/AMX.md.
 #pragma once
 
@@ -22,8 +23,12 @@ std::string amx_status();
 /// amx_status() == "granted".
 bool amx_granted();
 
-/// `base` with `linear` of bf16 weights replaced by AMX. Only where amx_granted(). `base` must pack
-/// weights as kernels/packed.h says.
+/// Whether the tiles know products of bytes, too (AMX-INT8). All processors with AMX do; who runs
+/// a virtual machine may hide it.
+bool amx_int8_granted();
+
+/// `base` with `linear` replaced by AMX where that is faster. Only where amx_granted(). `base` must
+/// pack weights as kernels/packed.h says.
 std::unique_ptr<Backend> make_amx_backend(std::unique_ptr<Backend> base);
 
 /// The same over emulated tiles, "amx-emulated": for tests of everything above it. Gives the bits
@@ -37,15 +42,33 @@ namespace amx {
 /// function; what it decides cannot show in a result.
 Blocking choose_blocking(std::int64_t m, std::int64_t panels, std::int64_t steps, int threads);
 
+/// The same for products of integers, whose steps are 64 k.
+Blocking choose_integer_blocking(std::int64_t m, std::int64_t panels, std::int64_t steps,
+                                 int threads);
+
+/// Whichever suits the weights.
+Blocking blocking_for(const LinearArgs& args, int threads);
+
+/// Products of integers of fewer rows are left to the base, with VNNI: up to 12 rows its sums stay
+/// in registers while the weights stream past, and reading them takes longer than multiplying.
+/// The bits are the same, so this may be tuned.
+inline constexpr std::int64_t fewest_integer_rows = 13;
+/// So are narrower groups: scaling takes longer than any product then.
+inline constexpr std::int64_t narrowest_integer_group = 64;
+
+/// Whether the `amx` backend multiplies these integers by tiles.
+bool takes_integers(const MatrixShape& shape, std::int64_t m);
+
 /// Memory that a product needs, kept from call to call. One at a time.
 struct Workspace {
   std::vector<KChunk> chunks;
+  std::vector<std::int64_t> shard_begins;  ///< first chunk of each shard
   std::vector<Task> tasks;
   std::vector<float*> outputs;
-  Buffer memory;  ///< packed activations, then each thread's partial sums
+  Buffer memory;  ///< packed activations, then each thread's partial sums and room
 };
 
-/// Backend::linear for bf16 weights.
+/// Backend::linear for weights of bf16, i8, i4 and u4.
 void linear(const Kernels& kernels, ThreadPool& threads, const LinearArgs& args,
             const Blocking& blocking, Workspace& workspace);
 

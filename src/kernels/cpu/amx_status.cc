@@ -17,6 +17,7 @@ namespace {
 /// Bits of CPUID leaf 7, subleaf 0, and of leaf 1 (Intel SDM vol. 2, CPUID).
 constexpr std::uint32_t edx_amx_bf16 = 1u << 22;
 constexpr std::uint32_t edx_amx_tile = 1u << 24;
+constexpr std::uint32_t edx_amx_int8 = 1u << 25;
 /// AVX512F, DQ, BW and VL: the loops around the tiles are compiled for them.
 constexpr std::uint32_t ebx_avx512 = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);
 constexpr std::uint32_t ecx_osxsave = 1u << 27;
@@ -61,5 +62,14 @@ std::string amx_status() {
 }
 
 bool amx_granted() { return amx_status() == "granted"; }
+
+bool amx_int8_granted() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+  return (edx & edx_amx_int8) != 0 && amx_granted();
+}
 
 }  // namespace trireme
