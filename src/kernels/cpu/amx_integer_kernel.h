@@ -273,29 +273,29 @@ class IntegerKernel : TileLoops<Tiles> {
   /// y = fma(products, x's scale * w's scale, y) for up to `count` rows of those that pend.
   template <Weights W>
   [[gnu::always_inline]] static inline void scale(Pending& pending, std::int64_t count) {
-    const std::int64_t end = Loops::least(pending.row + count, pending.rows);
-    for (std::int64_t row = pending.row; row < end; ++row) {
-      const float start = W == Weights::i8 ? pending.x_starts[row] : 0.0f;
-      const std::int32_t* sums = pending.sums + row * panel_columns;
-      float* y = pending.y + row * panel_columns;
-      if (pending.first) {
-        scale_row<W, true>(sums, start, pending.x_scales[row], pending.w_scales, y);
-      } else {
-        scale_row<W, false>(sums, start, pending.x_scales[row], pending.w_scales, y);
-      }
+    const std::int64_t begin = pending.row;
+    pending.row = Loops::least(begin + count, pending.rows);
+    if (pending.first) {
+      scale_rows<W, true>(pending, begin, pending.y + begin * panel_columns);
+    } else {
+      scale_rows<W, false>(pending, begin, pending.y + begin * panel_columns);
     }
-    pending.row = end;
   }
 
+  /// Rows from `row` to pending.row.
   template <Weights W, bool first>
-  [[gnu::always_inline]] static inline void scale_row(const std::int32_t* __restrict sums,
-                                                      float start, float x_scale,
-                                                      const float* __restrict w_scales,
-                                                      float* __restrict y) {
-    for (std::int64_t i = 0; i < panel_columns; ++i) {
-      auto products = static_cast<float>(sums[i]);
-      if constexpr (W == Weights::i8) products += start;  // whole numbers below 2^24
-      y[i] = __builtin_fmaf(products, x_scale * w_scales[i], first ? 0.0f : y[i]);
+  [[gnu::always_inline]] static inline void scale_rows(const Pending& pending, std::int64_t row,
+                                                       float* __restrict y) {
+    const float* w_scales = pending.w_scales;
+    for (const std::int64_t end = pending.row; row < end; ++row, y += panel_columns) {
+      const std::int32_t* sums = pending.sums + row * panel_columns;
+      const float start = W == Weights::i8 ? pending.x_starts[row] : 0.0f;
+      const float x_scale = pending.x_scales[row];
+      for (std::int64_t i = 0; i < panel_columns; ++i) {
+        auto products = static_cast<float>(sums[i]);
+        if constexpr (W == Weights::i8) products += start;  // whole numbers below 2^24
+        y[i] = __builtin_fmaf(products, x_scale * w_scales[i], first ? 0.0f : y[i]);
+      }
     }
   }
 

@@ -51,7 +51,7 @@ class IntegerRows : TileLoops<Tiles> {
       std::memcpy(padded, x, static_cast<std::size_t>(columns) * sizeof(float));
       x = padded;
     }
-    std::uint32_t bits = largest_bits(x, steps);
+    const std::uint32_t bits = largest_bits(x, steps);
     float largest = 0;
     std::memcpy(&largest, &bits, sizeof(largest));
     start = 0;
@@ -65,12 +65,14 @@ class IntegerRows : TileLoops<Tiles> {
     start = static_cast<float>(-zero * round_steps(x, steps, 127.0f / largest, out, stride));
   }
 
+  /// Bits of a float, where it lies.
+  using Bits [[gnu::may_alias]] = std::int32_t;
+
   /// The largest magnitude's bits; those of infinities and NaNs are the largest.
   static std::uint32_t largest_bits(const float* x, std::int64_t steps) {
     std::int32_t largest[byte_step_depth] = {};
-    for (std::int64_t j = 0; j < steps; ++j, x += byte_step_depth) {
-      std::int32_t bits[byte_step_depth];
-      std::memcpy(bits, x, sizeof(bits));
+    const auto* bits = reinterpret_cast<const Bits*>(x);
+    for (std::int64_t j = 0; j < steps; ++j, bits += byte_step_depth) {
       for (std::int64_t i = 0; i < byte_step_depth; ++i) {
         const std::int32_t magnitude = bits[i] & 0x7fffffff;
         largest[i] = largest[i] < magnitude ? magnitude : largest[i];
