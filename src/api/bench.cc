@@ -15,6 +15,7 @@
 #include "core/bytes.h"
 #include "core/error.h"
 #include "core/machine_peaks.h"
+#include "kernels/cpu/amx_linear.h"
 #include "models/shapes.h"
 #include "plan/host.h"
 #include "plan/memory.h"
@@ -61,9 +62,11 @@ double load_average() {
   return getloadavg(&minute, 1) == 1 ? minute : 0;
 }
 
+/// What multiplies the model's matrices, many rows at a time.
 MathUnit unit_of(std::string_view isa, const ModelSpec& model) {
   const DType dtype = model.dtype;
   if (model.quantization != Quantization::none && (isa == "amx" || isa.starts_with("avx512"))) {
+    if (isa == "amx" && amx_int8_granted()) return MathUnit::amx_int8;
     return isa == "avx512" ? MathUnit::avx512 : MathUnit::avx512vnni;
   }
   if (isa == "amx" && dtype == DType::bf16) return MathUnit::amx;

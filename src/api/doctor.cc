@@ -118,7 +118,7 @@ void look_at_instructions(Examination& report) {
              amx == "granted" ? Status::good
              : refused        ? Status::warning
                               : Status::note,
-             amx == "granted" ? "granted: the amx backend, for bfloat16" : amx,
+             amx == "granted" ? "granted: the amx backend, for bfloat16 and integers" : amx,
              refused ? "use Linux 5.16 or newer, and a sandbox that lets arch_prctl through" : "");
   std::string usable;
   const std::vector<std::string> names = available_backends();

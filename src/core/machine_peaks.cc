@@ -128,11 +128,30 @@ static_assert(chains == 12);
 
 constexpr int tile_chains = 6;  // tiles 0 to 5 collect; 6 and 7 are the factors
 constexpr int tile_turns = 400'000;
-constexpr double tile_operations = 2.0 * 16 * 16 * 32;  // of one tdpbf16ps
+constexpr double pair_operations = 2.0 * 16 * 16 * 32;  // of one tdpbf16ps
+constexpr double quad_operations = 2.0 * 16 * 16 * 64;  // of one tdpbssd
+
+void spin_tiles_of_pairs() {
+  for (int i = 0; i < tile_turns; ++i) {
+    asm volatile(
+        "tdpbf16ps %tmm7, %tmm6, %tmm0\n tdpbf16ps %tmm7, %tmm6, %tmm1\n"
+        "tdpbf16ps %tmm7, %tmm6, %tmm2\n tdpbf16ps %tmm7, %tmm6, %tmm3\n"
+        "tdpbf16ps %tmm7, %tmm6, %tmm4\n tdpbf16ps %tmm7, %tmm6, %tmm5");
+  }
+}
+
+void spin_tiles_of_quads() {
+  for (int i = 0; i < tile_turns; ++i) {
+    asm volatile(
+        "tdpbssd %tmm7, %tmm6, %tmm0\n tdpbssd %tmm7, %tmm6, %tmm1\n"
+        "tdpbssd %tmm7, %tmm6, %tmm2\n tdpbssd %tmm7, %tmm6, %tmm3\n"
+        "tdpbssd %tmm7, %tmm6, %tmm4\n tdpbssd %tmm7, %tmm6, %tmm5");
+  }
+}
 
 /// Tiles of zeros: the time of a product does not depend on the numbers. Assembly, so that this
 /// file needs no flag that would let the compiler use AMX elsewhere.
-void spin_amx() {
+void spin_amx(void (*products)()) {
   struct alignas(64)
       TileConfig {  // Intel SDM vol. 1, 18.3: palette, start row, then bytes and rows
     std::uint8_t palette = 1;
@@ -147,12 +166,7 @@ void spin_amx() {
   asm volatile(
       "tilezero %tmm0\n tilezero %tmm1\n tilezero %tmm2\n tilezero %tmm3\n"
       "tilezero %tmm4\n tilezero %tmm5\n tilezero %tmm6\n tilezero %tmm7");
-  for (int i = 0; i < tile_turns; ++i) {
-    asm volatile(
-        "tdpbf16ps %tmm7, %tmm6, %tmm0\n tdpbf16ps %tmm7, %tmm6, %tmm1\n"
-        "tdpbf16ps %tmm7, %tmm6, %tmm2\n tdpbf16ps %tmm7, %tmm6, %tmm3\n"
-        "tdpbf16ps %tmm7, %tmm6, %tmm4\n tdpbf16ps %tmm7, %tmm6, %tmm5");
-  }
+  products();
   asm volatile("tilerelease" ::: "memory");
 }
 
@@ -175,7 +189,10 @@ void spin(MathUnit unit) {
       spin_avx512vnni();
       break;
     case MathUnit::amx:
-      spin_amx();
+      spin_amx(spin_tiles_of_pairs);
+      break;
+    case MathUnit::amx_int8:
+      spin_amx(spin_tiles_of_quads);
       break;
   }
   (void)sink;
@@ -195,7 +212,9 @@ double operations(MathUnit unit) {
     case MathUnit::avx512vnni:
       return vectors * 64;
     case MathUnit::amx:
-      return tile_operations * tile_chains * tile_turns;
+      return pair_operations * tile_chains * tile_turns;
+    case MathUnit::amx_int8:
+      return quad_operations * tile_chains * tile_turns;
   }
   return 0;
 }
@@ -216,6 +235,8 @@ std::string_view name_of(MathUnit unit) {
       return "AVX-512 8-bit integer dot product of quads";
     case MathUnit::amx:
       return "AMX bfloat16 tile product";
+    case MathUnit::amx_int8:
+      return "AMX 8-bit integer tile product";
   }
   return "";
 }

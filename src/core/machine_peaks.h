@@ -19,7 +19,7 @@ enum class PeakClock { wall, processor };
 double measure_read_peak(ThreadPool& threads, PeakClock clock = PeakClock::wall);
 
 /// Ways to multiply and add. The caller sees to it that the machine has what is asked for, and for
-/// `amx` that the kernel has granted it.
+/// the tiles that the kernel has granted them.
 enum class MathUnit {
   sse,         ///< float32, multiply then add
   avx2,        ///< float32 fused multiply-add, 8 lanes
@@ -27,6 +27,7 @@ enum class MathUnit {
   avx512bf16,  ///< bfloat16 dot products of pairs, 16 lanes
   avx512vnni,  ///< 8-bit integer dot products of quads, 16 lanes
   amx,         ///< bfloat16 tile products
+  amx_int8,    ///< 8-bit integer tile products
 };
 
 /// "AVX-512 float32 fused multiply-add", ...
