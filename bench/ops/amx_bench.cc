@@ -1,11 +1,13 @@
-// The AMX product on the layers of Llama-3.2-1B: FLOP/s and bytes of weights per second for 1 to
-// 512 rows, the cost of adding shards in their tree, and a sweep over blockings to tune
-// choose_blocking by.
+// The AMX products on the layers of Llama-3.2-1B: operations and bytes of weights per second for 1
+// to 512 rows, the cost of adding shards in their tree, integers over tiles beside AVX-512 VNNI,
+// and a sweep over blockings to tune choose_blocking by.
 //
-//   amx_bench --benchmark_filter=linear      the layers as the program runs them
-//   amx_bench --benchmark_filter=plain       row-parallel layers without shards: what invariance
-//   costs amx_bench --benchmark_filter=sweep/512   blockings for 512 rows
+//   amx_bench --benchmark_filter=^linear          the layers in bf16 as the program runs them
+//   amx_bench --benchmark_filter=^plain           row-parallel layers without shards
+//   amx_bench --benchmark_filter=^integers        int8, int4 and u4, over tiles and by VNNI
+//   amx_bench --benchmark_filter=^sweep/bf16/512  blockings for 512 rows
 //
+// Where the tiles of `integers` pass VNNI is amx::fewest_integer_rows (kernels/cpu/amx_linear.h).
 // Weights are read from memory, not from a cache: each iteration takes the next of several copies.
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
@@ -17,6 +19,7 @@
 #include "core/shard.h"
 #include "kernels/cpu/amx_linear.h"
 #include "kernels/packed.h"
+#include "kernels/registry.h"
 
 namespace trireme::amx {
 namespace {
@@ -34,10 +37,20 @@ constexpr Layer layers[] = {
     {"lm_head", 128256, 2048, false},
 };
 
-MatrixShape shape_of(const Layer& layer, bool sharded) {
+constexpr WeightFormat bf16{DType::bf16, 0};
+
+struct IntegerFormat {
+  const char* name;
+  WeightFormat format;
+};
+
+constexpr IntegerFormat integer_formats[] = {
+    {"int8", {DType::i8, 256}}, {"int4", {DType::i4, 64}}, {"u4", {DType::u4, 128}}};
+
+MatrixShape shape_of(const Layer& layer, bool sharded, const WeightFormat& format) {
   constexpr std::int64_t head_dim = 64;
   const VirtualShards shards(layer.k, head_dim);
-  MatrixShape shape{layer.n, {}, DType::bf16};
+  MatrixShape shape{layer.n, {}, format.dtype, format.group};
   for (std::int64_t i = 0; sharded && i < shards.count(); ++i) {
     shape.k_shards.push_back(shards.elements(i).size());
   }
@@ -56,7 +69,7 @@ class Weights {
     auto* values = buffer_.as<std::uint16_t>();
     for (std::size_t i = 0; i < buffer_.size() / sizeof(std::uint16_t); ++i) {
       state = state * 1664525u + 1013904223u;
-      // Sign and seven bits of fraction of a number in [1, 2).
+      // Sign and seven bits of fraction of a number in [1, 2); a float16 scale, or any integers.
       values[i] = static_cast<std::uint16_t>(0x3f80u | ((state >> 16) & 0x807fu));
     }
   }
@@ -71,10 +84,10 @@ class Weights {
   Buffer buffer_;
 };
 
-void measure(benchmark::State& state, const MatrixShape& shape, std::int64_t m, int threads,
-             const Blocking& blocking) {
+/// Times run(args).
+template <typename Run>
+void measure(benchmark::State& state, const MatrixShape& shape, std::int64_t m, const Run& run) {
   Weights weights(shape);
-  ThreadPool pool(threads);
   const std::int64_t k = shape.k();
   std::vector<float> x(static_cast<std::size_t>(m * k), 0.5f);
   std::vector<float> y(static_cast<std::size_t>(m * shape.n));
@@ -86,15 +99,14 @@ void measure(benchmark::State& state, const MatrixShape& shape, std::int64_t m, 
   args.shape = &shape;
   args.outputs = {&sum, 1};
   args.ldy = shape.n;
-  Workspace workspace;
   for (auto _ : state) {
     args.w = weights.next();
-    linear(hardware_kernels(), pool, args, blocking, workspace);
+    run(args);
     benchmark::ClobberMemory();
   }
   const auto iterations = static_cast<double>(state.iterations());
-  const double flop = 2.0 * static_cast<double>(m * shape.n * k);
-  state.counters["FLOP/s"] = benchmark::Counter(flop * iterations, benchmark::Counter::kIsRate);
+  const double operations = 2.0 * static_cast<double>(m * shape.n * k);
+  state.counters["OP/s"] = benchmark::Counter(operations * iterations, benchmark::Counter::kIsRate);
   state.counters["B/s"] = benchmark::Counter(static_cast<double>(weights.bytes()) * iterations,
                                              benchmark::Counter::kIsRate);
 }
@@ -102,36 +114,66 @@ void measure(benchmark::State& state, const MatrixShape& shape, std::int64_t m, 
 void add(const std::string& name, const MatrixShape& shape, std::int64_t m, int threads,
          const Blocking& blocking) {
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    measure(state, shape, m, threads, blocking);
+    ThreadPool pool(threads);
+    Workspace workspace;
+    measure(state, shape, m, [&](const LinearArgs& args) {
+      linear(hardware_kernels(), pool, args, blocking, workspace);
+    });
+  })->UseRealTime();
+}
+
+/// The same by the backend that `amx` stands on.
+void add_base(const std::string& name, const MatrixShape& shape, std::int64_t m, int threads) {
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    ThreadPool pool(threads);
+    const std::unique_ptr<Backend> backend = make_backend("avx512vnni");
+    measure(state, shape, m, [&](const LinearArgs& args) { backend->linear(pool, args); });
   })->UseRealTime();
 }
 
 Blocking chosen(const MatrixShape& shape, std::int64_t m, int threads) {
-  const auto steps = static_cast<std::int64_t>(packed::panel_bytes(shape)) / step_bytes;
-  return choose_blocking(m, packed::panel_count(shape), steps, threads);
+  LinearArgs args;
+  args.shape = &shape;
+  args.m = m;
+  return blocking_for(args, threads);
 }
 
 void add_layers(int threads) {
   for (const Layer& layer : layers) {
     for (const std::int64_t m : {1, 16, 32, 64, 128, 512}) {
-      const MatrixShape shape = shape_of(layer, layer.row_parallel);
+      const MatrixShape shape = shape_of(layer, layer.row_parallel, bf16);
       add(fmt::format("linear/{}/m:{}/threads:{}", layer.name, m, threads), shape, m, threads,
           chosen(shape, m, threads));
       if (!layer.row_parallel) continue;
-      const MatrixShape plain = shape_of(layer, false);
+      const MatrixShape plain = shape_of(layer, false, bf16);
       add(fmt::format("plain/{}/m:{}/threads:{}", layer.name, m, threads), plain, m, threads,
           chosen(plain, m, threads));
     }
   }
 }
 
+void add_integers(int threads) {
+  for (const auto& [format_name, format] : integer_formats) {
+    for (const Layer& layer : layers) {
+      const MatrixShape shape = shape_of(layer, layer.row_parallel, format);
+      for (const std::int64_t m : {1, 8, 12, 16, 24, 32, 64, 128, 512}) {
+        const std::string name =
+            fmt::format("{}/{}/m:{}/threads:{}", format_name, layer.name, m, threads);
+        add("integers/tiles/" + name, shape, m, threads, chosen(shape, m, threads));
+        add_base("integers/vnni/" + name, shape, m, threads);
+      }
+    }
+  }
+}
+
 /// One member of the chosen blocking changed at a time.
-void add_sweep(const Layer& layer, std::int64_t m, int threads) {
-  const MatrixShape shape = shape_of(layer, layer.row_parallel);
+void add_sweep(const char* format_name, const WeightFormat& format, const Layer& layer,
+               std::int64_t m, int threads) {
+  const MatrixShape shape = shape_of(layer, layer.row_parallel, format);
   const Blocking base = chosen(shape, m, threads);
   const auto variant = [&](const std::string& what, const Blocking& blocking) {
-    add(fmt::format("sweep/{}/{}/{}/threads:{}", m, layer.name, what, threads), shape, m, threads,
-        blocking);
+    add(fmt::format("sweep/{}/{}/{}/{}/threads:{}", format_name, m, layer.name, what, threads),
+        shape, m, threads, blocking);
   };
   variant("chosen", base);
   for (const std::int64_t steps : {4, 8, 16, 32, 64, 1 << 20}) {
@@ -178,10 +220,17 @@ int main(int argc, char** argv) {
   const int all = static_cast<int>(std::thread::hardware_concurrency());
   for (const int threads : {1, all}) {
     amx::add_layers(threads);
+    if (amx_int8_granted()) amx::add_integers(threads);
     if (all == 1) break;
   }
   for (const std::int64_t m : {1, 16, 32, 64, 128, 512}) {
-    for (const amx::Layer& layer : amx::layers) amx::add_sweep(layer, m, all);
+    for (const amx::Layer& layer : amx::layers) {
+      amx::add_sweep("bf16", amx::bf16, layer, m, all);
+      if (!amx_int8_granted()) continue;
+      for (const auto& [name, format] : amx::integer_formats) {
+        amx::add_sweep(name, format, layer, m, all);
+      }
+    }
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
