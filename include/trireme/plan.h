@@ -59,8 +59,8 @@ struct PlanSuggestion {
 
 /// What the hosts are like, where this one is not the measure.
 struct PlanSettings {
-  int ranks_per_host = 0;          ///< 0: all ranks of the run share one host
-  std::int64_t host_memory = 0;    ///< bytes that a host gives; 0: what this one has available
+  int ranks_per_host = 0;        ///< 0: all ranks of the run share one host
+  std::int64_t host_memory = 0;  ///< bytes that a host gives; 0: what this one has available
   /// Predicts the speed on this host by running a few of the model's layers, with made-up weights,
   /// on all threads of the plan. Takes a second or two, more for large models.
   bool rehearse = false;

@@ -35,15 +35,13 @@ Steps steps_of(const PlanReport& report, const Options& options, const ModelSpec
                            static_cast<double>(Rehearsal::layers_for(model)) /
                            static_cast<double>(model.num_layers());
   const auto affordable = static_cast<std::int64_t>(most_operations / per_token);
-  const std::int64_t prompt =
-      std::min({std::clamp(affordable, least_prompt, most_prompt), longest,
-                std::max<std::int64_t>(1, options.max_step_tokens)});
+  const std::int64_t prompt = std::min({std::clamp(affordable, least_prompt, most_prompt), longest,
+                                        std::max<std::int64_t>(1, options.max_step_tokens)});
   const std::int64_t context = std::min(most_context, longest - 1);
   // Pipeline stages work on different sequences at the same time.
   const std::int64_t held = std::max<std::int64_t>(1, report.kv_cache_tokens / (context + 1));
-  const std::int64_t rows =
-      ceil_div(std::min(report.max_sequences, held),
-               static_cast<std::int64_t>(report.pipeline_parallel_size));
+  const std::int64_t rows = ceil_div(std::min(report.max_sequences, held),
+                                     static_cast<std::int64_t>(report.pipeline_parallel_size));
   return {{1, prompt, 0}, {1, 1, context}, {rows, 1, context}};
 }
 
@@ -74,13 +72,13 @@ void predict_speed(PlanReport& report, const Options& options, Model& model) {
   PlanSpeed& speed = report.speed;
   speed.layers = rehearsal.layers();
   speed.context = steps.one.context;
-  speed.sequences = steps.batch.sequences * report.pipeline_parallel_size *
-                    report.data_parallel_size;
-  speed.prefill = static_cast<double>(hosts * steps.prompt.tokens) /
-                  rehearsal.seconds(host, steps.prompt);
+  speed.sequences =
+      steps.batch.sequences * report.pipeline_parallel_size * report.data_parallel_size;
+  speed.prefill =
+      static_cast<double>(hosts * steps.prompt.tokens) / rehearsal.seconds(host, steps.prompt);
   speed.decode = static_cast<double>(hosts_of_stage) / rehearsal.seconds(stage, steps.one);
-  speed.batch = static_cast<double>(hosts * steps.batch.sequences) /
-                rehearsal.seconds(host, steps.batch);
+  speed.batch =
+      static_cast<double>(hosts * steps.batch.sequences) / rehearsal.seconds(host, steps.batch);
 }
 
 }  // namespace trireme

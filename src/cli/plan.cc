@@ -26,7 +26,8 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
       "plan",
       "A dry run: which rank would hold which layers, heads and columns, how many bytes of "
       "weights,\n"
-      "KV cache and activations that takes, whether it fits this machine, and how fast it would be\n"
+      "KV cache and activations that takes, whether it fits this machine, and how fast it would "
+      "be\n"
       "(a few layers are run with made-up weights). Of the model's files it reads headers only.",
       {"trireme plan --model demo/llama -tp 2 -pp 2",
        "trireme plan --model demo/llama -dp 2 -tp 3 --max-model-len 512 --json",

@@ -247,12 +247,9 @@ using Json = nlohmann::ordered_json;
 Json speed_json(const PlanReport& report) {
   const PlanSpeed& speed = report.speed;
   if (speed.prefill == 0) return nullptr;
-  return {{"prefill_tokens_per_s", speed.prefill},
-          {"decode_tokens_per_s", speed.decode},
-          {"sequences", speed.sequences},
-          {"batch_decode_tokens_per_s", speed.batch},
-          {"context_tokens", speed.context},
-          {"layers_run", speed.layers}};
+  return {{"prefill_tokens_per_s", speed.prefill}, {"decode_tokens_per_s", speed.decode},
+          {"sequences", speed.sequences},          {"batch_decode_tokens_per_s", speed.batch},
+          {"context_tokens", speed.context},       {"layers_run", speed.layers}};
 }
 
 Json range_json(PlanRange range) { return Json::array({range.begin, range.end}); }

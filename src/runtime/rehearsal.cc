@@ -50,8 +50,8 @@ std::int64_t bytes_per_layer(const ModelSpec& model) {
   return weight_bytes(model, tensor_shard(model, 1, 0), {1, 2});
 }
 
-/// Weights of so many bytes do not stay in the last cache. A virtual machine may show it the cache of
-/// the whole host, hence the bound.
+/// Weights of so many bytes do not stay in the last cache. A virtual machine may show it the cache
+/// of the whole host, hence the bound.
 std::int64_t uncached_bytes() {
   constexpr std::int64_t least = std::int64_t{64} << 20;
   constexpr std::int64_t most = std::int64_t{256} << 20;
@@ -137,8 +137,8 @@ double Rehearsal::seconds(ThreadPool& threads, const Step& step) {
     const double others = after.others - before.others;
     spent += layers + others;
     if (i > 0) {
-      whole.push_back(others + layers * static_cast<double>(all_layers_) /
-                                   static_cast<double>(layers_));
+      whole.push_back(others +
+                      layers * static_cast<double>(all_layers_) / static_cast<double>(layers_));
     }
   }
   return median(whole);

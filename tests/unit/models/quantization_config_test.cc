@@ -99,9 +99,9 @@ TEST(QuantizationConfig, MatricesThatFilesHoldTransposedAreRefused) {
   PackedCheckpoint checkpoint(1);
   checkpoint.add_gptq("c_attn", 32, 32, 32);
   checkpoint.write(scratch.path() / "model.safetensors");
-  const auto source = open_weights(
-      *open_model_files(scratch.path()),
-      config_with(R"({"quant_method": "gptq", "bits": 4, "group_size": 32})"));
+  const auto source =
+      open_weights(*open_model_files(scratch.path()),
+                   config_with(R"({"quant_method": "gptq", "bits": 4, "group_size": 32})"));
   ParameterSpec gpt2{"c_attn.weight", "c_attn.weight", 32, 32};
   EXPECT_EQ(checked_tensor(*source, gpt2).code_bits, 4);
   gpt2.transposed = true;  // square: its shape would not tell
