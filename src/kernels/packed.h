@@ -15,10 +15,10 @@
 //   u4:        likewise: [32] float16 scales, [32] float16 zeros, then integers as they are, each
 //             group padded to a multiple of 8 k: [padded / 8][32][4] as in i4
 //
-// In bf16, 16 pairs of 16 lanes are one AMX tile of 16 rows of 64 bytes, 128 bytes apart; AVX units
-// take a pair apart with a shift and a mask. float16 has no such unit (it computes through
-// float32), so its halves stay in the order in which vcvtph2ps reads them. Every shard starts at a
-// multiple of 64 bytes from the panel's begin.
+// In bf16, 16 pairs of 16 lanes are one AMX tile of 16 rows of 64 bytes, 128 bytes apart, and so
+// are 16 quads of i8; AVX units take a pair apart with a shift and a mask. float16 has no such unit
+// (it computes through float32), so its halves stay in the order in which vcvtph2ps reads them.
+// Every shard starts at a multiple of 64 bytes from the panel's begin.
 #pragma once
 
 #include <cstddef>
