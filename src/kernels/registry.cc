@@ -35,8 +35,8 @@ constexpr Entry entries[] = {
     {"amx", [] { return has_avx512() && amx_granted(); },
      [] {
        // For all but products of bfloat16 and of many rows of integers; processors with AMX have
-       // VNNI, too. They have VDPBF16PS as well, but at half the rate of the fused multiply-adds that
-       // give the same bits.
+       // VNNI, too. They have VDPBF16PS as well, but at half the rate of the fused multiply-adds
+       // that give the same bits.
        return make_amx_backend(make_backend(has_avx512vnni() ? "avx512vnni" : "avx512"));
      }},
 };
