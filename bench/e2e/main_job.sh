@@ -63,14 +63,13 @@ line() {
 }
 
 ours() {
-  local begin end ready
+  local begin end one ready
   begin=$(date +%s.%N)
   "$trireme" batch -m "$folder" --load-format dummy -i "$folder/$1.jsonl" -o "$folder/out.jsonl" --overwrite \
     -n 20 --ignore-eos --threads "$threads" "${job_flags[@]}" 2>"$folder/log"
   end=$(date +%s.%N)
   # The same with one row is the start.
   head -1 "$folder/$1.jsonl" >"$folder/one.jsonl"
-  local one=$begin
   one=$(date +%s.%N)
   "$trireme" batch -m "$folder" --load-format dummy -i "$folder/one.jsonl" -o "$folder/one.out" --overwrite \
     -n 1 --ignore-eos --threads "$threads" "${job_flags[@]}" 2>>"$folder/log"

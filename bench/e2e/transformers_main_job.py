@@ -15,6 +15,7 @@ BEGIN = time.perf_counter()
 import accelerate
 import torch
 import transformers
+from made_up_model import made_up_model
 
 
 def main() -> None:
@@ -27,13 +28,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     state = accelerate.PartialState(cpu=True)
     config = transformers.AutoConfig.from_pretrained(args.model)
-    with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(config)
-    model = model.to(torch.bfloat16).to_empty(device="cpu")
-    for parameter in model.parameters():
-        parameter.data.fill_(0.01)  # the time of a product does not depend on the numbers
-    model.model.rotary_emb = type(model.model.rotary_emb)(config)
-    model.eval()
+    model = made_up_model(config)
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_file=f"{args.model}/tokenizer.json", padding_side="left"
     )
