@@ -94,6 +94,20 @@ struct SequenceSpan {
   std::int64_t rows = 0;
   std::int64_t position_begin = 0;
   const std::int32_t* block_table = nullptr;  ///< block of positions [32 i, 32 i + 32)
+  /// Attention: each row sees the keys at positions [0, keys), whatever its own; 0: those up to its
+  /// own position (causal).
+  std::int64_t keys = 0;
+};
+
+/// What a score gets for how far its key stands from the query (T5's relative position bias): a
+/// number per head and distance key - query. Distances beyond `reach` get what `reach` gets, on
+/// either side. Kernels read 32 distances at once, so the table goes on for 31 more.
+struct ScoreDistances {
+  const float* table = nullptr;  ///< [heads, columns()]; null: nothing is added
+  std::int64_t reach = 0;
+
+  std::int64_t columns() const { return 2 * (reach + 31) + 1; }
+  std::int64_t column(std::int64_t distance) const { return reach + 31 + distance; }
 };
 
 struct KvWriteArgs {
@@ -104,18 +118,20 @@ struct KvWriteArgs {
   std::span<const SequenceSpan> sequences;
 };
 
-/// Softmax attention of each query over the keys at and before its position, online over blocks of
-/// 32 keys at absolute positions (Milakov and Gimelshein, arXiv 1805.02867). A result depends on
-/// the query and the keys that it sees; a key that it does not see takes no part.
+/// Softmax attention of each query over the keys that it sees (SequenceSpan::keys), online over
+/// blocks of 32 keys at absolute positions (Milakov and Gimelshein, arXiv 1805.02867). A result
+/// depends on the query and the keys that it sees; a key that it does not see takes no part.
 ///
 /// float32 and float16 caches: q * scale stays float32; a score is a chain of fused multiply-adds
-/// over head_dim; weights are e^(score - largest score so far); o is a chain over the keys.
+/// over head_dim, to which `distances` adds; weights are e^(score - largest score so far); o is a
+/// chain over the keys.
 ///
 /// bfloat16 caches: pairs of bfloat16, as in matrix products, so that VDPBF16PS can be used. One
 /// step takes a pair: sum = fma(x0, y0, fma(x1, y1, sum)), and from here to the division at the end
 /// denormals are zero, in and out.
 ///  1. q' = q * (scale * log2 e) in float32, rounded to bfloat16 once.
-///  2. A score is a chain over pairs (2 i, 2 i + 1) of head_dim; an odd last one meets a zero.
+///  2. A score is a chain over pairs (2 i, 2 i + 1) of head_dim; an odd last one meets a zero. The
+///     number of `distances`, times log2 e, is added to it.
 ///  3. Weights are 2^(score - base) in float32 (exp2_of, kernels/elementary.inc), rounded to
 ///     bfloat16. `base` moves only where a block has a score above base + 8: to the largest that
 ///     the query sees in it, and then o and the sum are multiplied by 2^(old base - new base).
@@ -137,7 +153,8 @@ struct AttentionArgs {
   std::span<const std::int32_t> kv_head_of;  ///< [heads] index of each one's K/V head in the cache
   KvCacheView cache;                         ///< the step's own keys are written already
   float scale = 1.0f;                        ///< multiplies q before the dot products
-  std::int64_t window = 0;                   ///< sees the last `window` positions; 0: all
+  std::int64_t window = 0;  ///< causal rows see the last `window` positions only; 0: all
+  ScoreDistances distances;
   std::span<const SequenceSpan> sequences;
 };
 
@@ -169,7 +186,7 @@ struct NormArgs {
   float eps = 1e-5f;
 };
 
-enum class Activation : std::uint8_t { gelu_tanh, gelu_erf, relu, silu };
+enum class Activation : std::uint8_t { gelu_tanh, gelu_erf, relu, silu, tanh };
 
 /// The largest logit of a row and where it is; ties go to the lowest index.
 struct Top {

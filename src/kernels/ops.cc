@@ -26,6 +26,7 @@ void check_sequences(std::span<const SequenceSpan> sequences) {
   for (const SequenceSpan& sequence : sequences) {
     TRIREME_ASSERT(sequence.rows >= 0 && sequence.row_begin >= 0 && sequence.position_begin >= 0);
     TRIREME_ASSERT(sequence.rows == 0 || sequence.block_table != nullptr);
+    TRIREME_ASSERT(sequence.keys >= 0);
   }
 }
 
@@ -78,6 +79,7 @@ void check_attention(const AttentionArgs& args) {
   TRIREME_ASSERT(args.ldo >= args.heads * args.cache.head_dim);
   TRIREME_ASSERT(args.sequences.empty() || args.heads == 0 ||
                  (args.q != nullptr && args.out != nullptr));
+  TRIREME_ASSERT(args.distances.reach >= 0);
   for (const std::int32_t head : args.kv_head_of) {
     TRIREME_ASSERT(head >= 0 && head < args.cache.kv_heads);
   }

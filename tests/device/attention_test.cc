@@ -14,6 +14,9 @@ struct Scene {
   std::int64_t kv_heads = 2;
   std::int64_t head_dim = 16;
   std::int64_t window = 0;
+  bool causal = true;  ///< else every query sees all keys of its sequence
+  ScoreDistances distances;
+  Floats distance_table;
   DType dtype = DType::f32;
   std::vector<std::int64_t> lengths;
 
@@ -67,13 +70,27 @@ struct Scene {
     }
   }
 
+  void add_distances(Random& random) {
+    distances.reach = random.integer(0, 2) * random.integer(1, 100);
+    distance_table = random.values(heads * distances.columns());
+    // Beyond the reach all are alike.
+    for (std::int64_t i = 0; i < heads * distances.columns(); ++i) {
+      const std::int64_t column = i % distances.columns();
+      const std::int64_t inside =
+          std::clamp(column, distances.column(-distances.reach), distances.column(distances.reach));
+      distance_table[static_cast<std::size_t>(i)] =
+          distance_table[static_cast<std::size_t>(i - column + inside)];
+    }
+    distances.table = distance_table.data();
+  }
+
   std::int64_t rows() const { return static_cast<std::int64_t>(q.size()) / (heads * head_dim); }
 
   std::vector<SequenceSpan> whole() const {
     std::vector<SequenceSpan> spans;
     std::int64_t row = 0;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
-      spans.push_back({row, lengths[i], 0, tables[i].data()});
+      spans.push_back({row, lengths[i], 0, tables[i].data(), causal ? 0 : lengths[i]});
       row += lengths[i];
     }
     return spans;
@@ -89,8 +106,17 @@ struct Scene {
   void attend(const Backend& backend, ThreadPool& threads, const std::vector<SequenceSpan>& spans,
               Floats& out) const {
     const std::int64_t ldo = heads * head_dim;
-    const AttentionArgs args{q.data(), heads * head_dim, out.data(), ldo, heads, kv_head_of, cache,
-                             0.3f,     window,           spans};
+    const AttentionArgs args{.q = q.data(),
+                             .ldq = heads * head_dim,
+                             .out = out.data(),
+                             .ldo = ldo,
+                             .heads = heads,
+                             .kv_head_of = kv_head_of,
+                             .cache = cache,
+                             .scale = 0.3f,
+                             .window = window,
+                             .distances = distances,
+                             .sequences = spans};
     check_attention(args);
     backend.attention(threads, args);
   }
@@ -104,8 +130,9 @@ struct Scene {
   }
 
   std::string what() const {
-    return fmt::format("{} heads {}/{} dim {} window {} length {}", name_of(dtype), heads, kv_heads,
-                       head_dim, window, lengths[0]);
+    return fmt::format("{} heads {}/{} dim {} window {} length {}{}{}", name_of(dtype), heads,
+                       kv_heads, head_dim, window, lengths[0], causal ? "" : " both ways",
+                       distances.table == nullptr ? "" : " distances");
   }
 };
 
@@ -140,7 +167,8 @@ struct Exact {
 };
 
 /// One query of one head, in double precision, from the rounded keys and values.
-Exact oracle(const Scene& scene, std::int64_t first_row, std::int64_t position, std::int64_t head) {
+Exact oracle(const Scene& scene, std::int64_t first_row, std::int64_t position, std::int64_t head,
+             std::int64_t length = 0) {
   const std::int64_t dim = scene.head_dim;
   const std::int64_t kv = scene.kv_head_of[static_cast<std::size_t>(head)];
   const float* q = scene.q.data() + ((first_row + position) * scene.heads + head) * dim;
@@ -151,17 +179,23 @@ Exact oracle(const Scene& scene, std::int64_t first_row, std::int64_t position, 
     return double{rounded(values[static_cast<std::size_t>(at)], scene.dtype)};
   };
   std::vector<double> scores;
-  for (std::int64_t j = begin; j <= position; ++j) {
+  const std::int64_t last = scene.causal ? position : length - 1;
+  for (std::int64_t j = begin; j <= last; ++j) {
     double score = 0;
     for (std::int64_t d = 0; d < dim; ++d) {
       score += scaled_query(scene, q[d]) * cached(scene.k, j, d);
+    }
+    if (scene.distances.table != nullptr) {
+      const ScoreDistances& distances = scene.distances;
+      const std::int64_t distance = std::clamp(j - position, -distances.reach, distances.reach);
+      score += double{distances.table[head * distances.columns() + distances.column(distance)]};
     }
     scores.push_back(score);
   }
   const double max = *std::max_element(scores.begin(), scores.end());
   double total = 0;
   Exact exact{std::vector<double>(static_cast<std::size_t>(dim))};
-  for (std::int64_t j = begin; j <= position; ++j) {
+  for (std::int64_t j = begin; j <= last; ++j) {
     const double p = std::exp(scores[static_cast<std::size_t>(j - begin)] - max);
     total += p;
     for (std::int64_t d = 0; d < dim; ++d) {
@@ -200,7 +234,76 @@ TEST(ReferenceAttention, AgreesWithDoublePrecision) {
   }
 }
 
+TEST(ReferenceAttention, AgreesWithDoublePrecisionBothWaysAndWithDistances) {
+  Random random(23);
+  ThreadPool threads(2);
+  const auto backend = make_backend("reference");
+  for (const DType dtype : weight_dtypes) {
+    for (const int mode : {1, 2, 3}) {
+      Scene made = scene(random, dtype, 6, 3, 20, 0, {70, 1, 33});
+      made.causal = (mode & 1) == 0;
+      if ((mode & 2) != 0) made.add_distances(random);
+      for (std::size_t i = 0; i < made.tables.size(); ++i) {
+        ASSERT_EQ(made.whole()[i].keys, made.causal ? 0 : made.lengths[i]);
+      }
+      const Floats out = made.run(*backend, threads);
+      std::int64_t row = 0;
+      for (const std::int64_t length : made.lengths) {
+        for (std::int64_t i = 0; i < length * made.heads; ++i) {
+          const Exact wanted = oracle(made, row, i / made.heads, i % made.heads, length);
+          for (std::int64_t d = 0; d < made.head_dim; ++d) {
+            const std::int64_t at = (row * made.heads + i) * made.head_dim + d;
+            ASSERT_NEAR(double{out[static_cast<std::size_t>(at)]},
+                        wanted.out[static_cast<std::size_t>(d)],
+                        tolerance(made, wanted.largest_value))
+                << made.what();
+          }
+        }
+        row += length;
+      }
+    }
+  }
+}
+
 class AttentionTest : public DeviceTest {};
+
+TEST_P(AttentionTest, BothWaysAndDistancesGiveTheReferenceBits) {
+  Random random(24);
+  for (const DType dtype : weight_dtypes) {
+    for (const std::int64_t length : {1, 31, 32, 33, 65, 100, 300}) {
+      for (const auto& [heads, kv_heads, dim] :
+           {std::tuple{4, 4, 16}, {8, 2, 64}, {7, 1, 24}, {3, 3, 1}, {12, 12, 64}}) {
+        Scene made = scene(random, dtype, heads, kv_heads, dim, 0, {length, 3});
+        made.causal = random.integer(0, 2) == 0;
+        if (random.integer(0, 2) > 0 || made.causal) made.add_distances(random);
+        const Floats wanted = made.run(*reference_, threads_);
+        EXPECT_EQ(difference(made.run(*backend_, threads_), wanted), "") << made.what();
+      }
+    }
+  }
+}
+
+/// Queries over the keys of another text: positions of their own, as many keys as that text has.
+TEST_P(AttentionTest, QueriesOverAnotherTextGiveTheReferenceBits) {
+  Random random(25);
+  for (const DType dtype : weight_dtypes) {
+    const Scene made = scene(random, dtype, 8, 8, 32, 0, {77, 40});
+    made.write(*reference_, threads_, made.whole());
+    for (const std::int64_t rows : {1, 2, 40, 77}) {
+      std::vector<SequenceSpan> spans = made.whole();
+      spans[0].rows = rows;
+      spans[0].keys = 77;
+      spans[0].position_begin = 500;
+      spans[1].rows = std::min<std::int64_t>(rows, 40);
+      spans[1].keys = 1;
+      Floats wanted(made.q.size(), -7.0f);
+      Floats out(made.q.size(), -7.0f);
+      made.attend(*reference_, threads_, spans, wanted);
+      made.attend(*backend_, threads_, spans, out);
+      ASSERT_EQ(difference(out, wanted), "") << rows << " rows " << name_of(dtype);
+    }
+  }
+}
 
 TEST_P(AttentionTest, GivesTheReferenceBits) {
   Random random(12);

@@ -89,6 +89,20 @@ TEST(ReferenceRowwise, ActivationsAreAccurateFarOut) {
   }
 }
 
+TEST(ReferenceRowwise, TanhIsAccurateEverywhere) {
+  const auto backend = make_backend("reference");
+  for (double x = -30; x <= 30; x += 0.0037) {
+    const auto input = static_cast<float>(x);
+    EXPECT_NEAR(double{activated(*backend, Activation::tanh, input)}, std::tanh(double{input}),
+                2.5e-7)
+        << "at " << x;
+  }
+  EXPECT_EQ(activated(*backend, Activation::tanh, 0.0f), 0.0f);
+  EXPECT_EQ(activated(*backend, Activation::tanh, 3e38f), 1.0f);
+  EXPECT_EQ(activated(*backend, Activation::tanh, -3e38f), -1.0f);
+  EXPECT_TRUE(std::isnan(activated(*backend, Activation::tanh, std::nanf(""))));
+}
+
 TEST(ReferenceRowwise, ExpIsWithinTwoUlp) {
   for (float x = -87.3f; x < 88.7f; x += 0.00093f) {
     const double wanted = std::exp(double{x});
@@ -200,8 +214,8 @@ TEST_P(RowwiseTest, ActivationsGiveTheReferenceBits) {
     x[0] = HUGE_VALF;
     x[x.size() / 2] = -HUGE_VALF;
     x[x.size() / 3] = std::nanf("");
-    for (const Activation kind :
-         {Activation::gelu_tanh, Activation::gelu_erf, Activation::relu, Activation::silu}) {
+    for (const Activation kind : {Activation::gelu_tanh, Activation::gelu_erf, Activation::relu,
+                                  Activation::silu, Activation::tanh}) {
       Floats got = x;
       Floats wanted = x;
       backend_->activate(threads_, kind, got.data(), 5, cols, ld);

@@ -80,7 +80,9 @@ void CpuBackend::attention(ThreadPool& threads, const AttentionArgs& args) const
                               cache.head_stride(),
                               cache.dtype,
                               args.scale,
-                              args.window};
+                              args.window,
+                              args.distances.table,
+                              args.distances.reach};
   const auto groups = heads_by_kv_head(args);
   std::vector<cpu::AttentionTask> tasks;
   std::int64_t most_queries = 0;
@@ -95,9 +97,10 @@ void CpuBackend::attention(ThreadPool& threads, const AttentionArgs& args) const
         const std::int64_t begin = std::max<std::int64_t>(0, end - step);
         tasks.push_back({sequence.block_table, sequence.row_begin + begin, end - begin,
                          sequence.position_begin + begin, static_cast<std::int64_t>(kv_head),
-                         groups[kv_head].data(), heads});
+                         groups[kv_head].data(), heads, sequence.keys});
         most_queries = std::max(most_queries, (end - begin) * heads);
-        products += (end - begin) * heads * (sequence.position_begin + end) * 2 * cache.head_dim;
+        const std::int64_t keys = sequence.keys > 0 ? sequence.keys : sequence.position_begin + end;
+        products += (end - begin) * heads * keys * 2 * cache.head_dim;
       }
     }
   }

@@ -74,7 +74,9 @@ struct AttentionJob {
   std::int64_t head_stride;
   DType dtype;
   float scale;
-  std::int64_t window;  ///< 0: all
+  std::int64_t window;     ///< 0: all
+  const float* distances;  ///< ScoreDistances::table
+  std::int64_t reach;      ///< of the distances
 };
 
 /// The queries of `tokens` consecutive tokens and of the query heads that share one K/V head.
@@ -86,6 +88,7 @@ struct AttentionTask {
   std::int64_t kv_head;
   const std::int32_t* heads;
   std::int64_t head_count;
+  std::int64_t keys;  ///< that all tokens see; 0: each those up to its own position
 };
 
 /// y = (x - center) * scale * weight (+ bias) over one group of `dim`.

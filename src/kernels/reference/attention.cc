@@ -1,5 +1,6 @@
 // Attention by online softmax over blocks of 32 keys at absolute positions (Milakov and Gimelshein,
 // arXiv 1805.02867), one query and head at a time.
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -27,20 +28,35 @@ float cached_v(const KvCacheView& cache, std::int64_t offset, std::int64_t slot,
   return cache_value(cache.v, cache.dtype, offset + cache.v_index(slot, d));
 }
 
+/// ScoreDistances for one query.
+struct Distances {
+  const ScoreDistances& all;
+  std::int64_t head;
+  std::int64_t query;
+
+  float at(std::int64_t key) const {
+    const std::int64_t distance = std::clamp(key - query, -all.reach, all.reach);
+    return all.table[head * all.columns() + all.column(distance)];
+  }
+};
+
 /// One query of one head on its way through the blocks of a float32 or float16 cache.
 class Query {
  public:
-  Query(const AttentionArgs& args, const float* q) : args_(args) {
+  Query(const AttentionArgs& args, const float* q, const Distances& distances)
+      : args_(args), distances_(distances) {
     for (std::int64_t d = 0; d < args.cache.head_dim; ++d) q_.push_back(q[d] * args.scale);
     o_.resize(q_.size());
   }
 
-  /// Takes in one block: `offset` is its K/V head's first element, keys [begin, end) are visible.
-  void attend(std::int64_t offset, std::int64_t begin, std::int64_t end) {
+  /// Takes in the block of keys from `origin` on: `offset` is its K/V head's first element, keys
+  /// [begin, end) are visible.
+  void attend(std::int64_t offset, std::int64_t origin, std::int64_t begin, std::int64_t end) {
     float p[block_tokens] = {};
     float max = max_;
     for (std::int64_t j = begin; j < end; ++j) {
       p[j] = score(offset, j);
+      if (args_.distances.table != nullptr) p[j] += distances_.at(origin + j);
       max = reference::larger(p[j], max);
     }
     // Where every score so far is -inf nothing may turn into inf - inf.
@@ -82,6 +98,7 @@ class Query {
   }
 
   const AttentionArgs& args_;
+  Distances distances_;
   std::vector<float> q_;
   std::vector<float> o_;
   float max_ = lowest;
@@ -91,7 +108,8 @@ class Query {
 /// The same over a bfloat16 cache: steps 1 to 6 of AttentionArgs.
 class PairsQuery {
  public:
-  PairsQuery(const AttentionArgs& args, const float* q) : args_(args) {
+  PairsQuery(const AttentionArgs& args, const float* q, const Distances& distances)
+      : args_(args), distances_(distances) {
     const float scale = args.scale * reference::log2_e;
     for (std::int64_t d = 0; d < args.cache.head_dim; ++d) {
       q_.push_back(bf16_to_f32(f32_to_bf16(q[d] * scale)));
@@ -99,11 +117,15 @@ class PairsQuery {
     o_.resize(q_.size());
   }
 
-  void attend(std::int64_t offset, std::int64_t begin, std::int64_t end) {
+  void attend(std::int64_t offset, std::int64_t origin, std::int64_t begin, std::int64_t end) {
     float p[block_tokens] = {};
     float most = lowest;
     for (std::int64_t j = begin; j < end; ++j) {
       p[j] = score(offset, j);
+      if (args_.distances.table != nullptr) {
+        const float add = multiply_flushing(distances_.at(origin + j), reference::log2_e);
+        p[j] = add_flushing(p[j], add);
+      }
       most = reference::larger(p[j], most);
     }
     if (most > base_ + reference::softmax_headroom) raise(most);
@@ -156,6 +178,7 @@ class PairsQuery {
   }
 
   const AttentionArgs& args_;
+  Distances distances_;
   std::vector<float> q_;
   std::vector<float> o_;
   float base_ = reference::softmax_begin;
@@ -166,15 +189,18 @@ template <typename Query>
 void attend_row(const AttentionArgs& args, const SequenceSpan& sequence, std::int64_t row,
                 std::int64_t head) {
   const std::int64_t column = head * args.cache.head_dim;
-  const std::int64_t last = sequence.position_begin + row;
+  const std::int64_t position = sequence.position_begin + row;
+  const bool causal = sequence.keys == 0;
+  const std::int64_t last = causal ? position : sequence.keys - 1;
   const std::int64_t first =
-      args.window == 0 ? 0 : std::max<std::int64_t>(0, last - args.window + 1);
+      causal && args.window > 0 ? std::max<std::int64_t>(0, last - args.window + 1) : 0;
   const std::int64_t head_offset =
       args.kv_head_of[static_cast<std::size_t>(head)] * args.cache.head_stride() * block_tokens;
-  Query query(args, args.q + (sequence.row_begin + row) * args.ldq + column);
+  Query query(args, args.q + (sequence.row_begin + row) * args.ldq + column,
+              Distances{args.distances, head, position});
   for (std::int64_t block = first / block_tokens; block <= last / block_tokens; ++block) {
     const std::int64_t origin = block * block_tokens;
-    query.attend(sequence.block_table[block] * args.cache.block_elements() + head_offset,
+    query.attend(sequence.block_table[block] * args.cache.block_elements() + head_offset, origin,
                  std::max(first - origin, std::int64_t{0}),
                  std::min(last + 1 - origin, block_tokens));
   }

@@ -21,6 +21,8 @@ float activated(Activation kind, float x) {
       return reference::relu_of(x);
     case Activation::silu:
       return reference::silu_of(x);
+    case Activation::tanh:
+      return reference::tanh_of(x);
   }
   return x;
 }
