@@ -15,17 +15,10 @@ namespace {
 
 PlanRequest request_of(const Options& options, const ModelSpec& model,
                        const PlanSettings& settings) {
-  if (options.max_model_len > model.max_positions) {
-    fail(ErrorKind::usage, "--max-model-len {}: the model's context is {} tokens",
-         options.max_model_len, model.max_positions);
-  }
   PlanRequest request{.dp = options.data_parallel_size,
                       .tp = options.tensor_parallel_size,
                       .pp = options.pipeline_parallel_size};
-  request.limits.max_model_len =
-      options.max_model_len > 0 ? options.max_model_len : model.max_positions;
-  request.limits.max_sequences = std::max<std::int64_t>(1, options.max_sequences);
-  request.limits.max_step_tokens = std::max<std::int64_t>(1, options.max_step_tokens);
+  request.limits = memory_limits(options, model);
   request.kv_cache_bytes = options.kv_cache_bytes;
   request.ranks_per_host = settings.ranks_per_host;
   request.available_bytes =

@@ -41,12 +41,14 @@ std::int64_t ModelSpec::num_layers() const {
 }
 
 std::int64_t ModelSpec::max_tensor_parallel() const {
-  return std::min({head_shards.count(), mlp_shards.count(), vocab_shards.count()});
+  const std::int64_t layers = std::min(head_shards.count(), mlp_shards.count());
+  return vocab_size == 0 ? layers : std::min(layers, vocab_shards.count());
 }
 
 void ModelSpec::cut() {
   head_shards = VirtualShards(num_attention_heads * head_dim, head_dim);
   mlp_shards = VirtualShards(intermediate_size, mlp_granule(intermediate_size));
+  if (vocab_size == 0) return;
   vocab_shards = VirtualShards(vocab_size, vocab_size >= 256 ? 32 : 1);
 }
 

@@ -28,19 +28,33 @@ struct ParameterSpec {
   std::int64_t tensor_rows = 0;       ///< rows of the whole tensor; 0: same as `rows`
   /// Kept in the four bits in which the checkpoint has it, by groups of so many inputs; 0: not so.
   std::int64_t code_group = 0;
+  bool table = false;  ///< rows are looked up, so it is kept as float32, row after row, and whole
 
   bool is_vector() const { return cols == 0; }
   std::int64_t elements() const { return is_vector() ? rows : rows * cols; }
   std::int64_t rows_in_file() const { return tensor_rows == 0 ? rows : tensor_rows; }
 };
 
-enum class BlockKind : std::uint8_t { embed, layer, head };
+/// `norm`: the end of an encoder, in front of the decoder's embedding.
+enum class BlockKind : std::uint8_t { embed, layer, norm, head };
+
+/// How long an attention layer keeps keys and values: for a step that holds whole sequences, or
+/// until the sequence ends.
+enum class CacheUse : std::uint8_t { step, kept };
+
+/// What the last block makes of a step's hidden states.
+enum class Output : std::uint8_t {
+  logits,  ///< [rows asked for, vocab_local]
+  pooled,  ///< [sequences, output_size]: one vector for a whole sequence, the same on every rank
+  hidden,  ///< [tokens, hidden_size], the same on every rank
+};
 
 struct BlockSpec {
   BlockKind kind = BlockKind::layer;
   std::string name;  ///< "model.layers.3"
   std::vector<ParameterSpec> parameters;
   std::int64_t sliding_window = 0;  ///< attention sees the last so many positions; 0: all
+  CacheUse cache = CacheUse::kept;  ///< of a layer
 
   /// Null if the block has none of that key.
   const ParameterSpec* find(std::string_view key) const {
@@ -62,14 +76,29 @@ struct ModelSpec {
   std::int64_t intermediate_size = 0;
   std::int64_t vocab_size = 0;
   std::int64_t max_positions = 0;
-  std::int64_t rotary_dim = 0;    ///< of each head, turned by its position; 0: none
-  std::vector<BlockSpec> blocks;  ///< embed, layers..., head
+  std::int64_t max_input_tokens = 0;  ///< texts are cut to so many; 0: they are not
+  /// Positions are told apart by their distance alone: max_positions is what the model was trained
+  /// for, and more may be asked for.
+  bool any_positions = false;
+  std::int64_t rotary_dim = 0;  ///< of each head, turned by its position; 0: none
+  Output output = Output::logits;
+  std::int64_t output_size = 0;  ///< of a pooled vector
+  /// Inputs are rows of hidden_size numbers; there is no vocabulary.
+  bool takes_features = false;
+  /// A token sees those before it only (in a decoder: of its own text).
+  bool causal = true;
+  /// A step holds whole sequences: attention looks both ways, or one vector comes of a whole text.
+  bool whole_sequences = false;
+  /// The first so many blocks are the encoder of an encoder-decoder model; 0: there is none.
+  std::int64_t encoder_blocks = 0;
+  std::vector<BlockSpec> blocks;  ///< [embed, layers..., norm,] embed, layers..., head
 
   VirtualShards head_shards;   ///< over num_attention_heads * head_dim elements
   VirtualShards mlp_shards;    ///< over intermediate_size
   VirtualShards vocab_shards;  ///< over vocab_size
 
   std::int64_t num_layers() const;
+  bool is_encoder_decoder() const { return encoder_blocks > 0; }
   /// The largest tensor-parallel size that leaves no rank without work.
   std::int64_t max_tensor_parallel() const;
   /// How a matrix of this model is kept.

@@ -188,6 +188,21 @@ struct NormArgs {
 
 enum class Activation : std::uint8_t { gelu_tanh, gelu_erf, relu, silu, tanh };
 
+/// What one vector is made of the rows of a sequence, and in which order: `mean`, `mean_sqrt_len`
+/// (divided by the root of their number) and `weighted_mean` (row i weighs i + 1) are chains of
+/// additions from the first row on.
+enum class Pooling : std::uint8_t { mean, first, last, max, mean_sqrt_len, weighted_mean };
+
+struct PoolArgs {
+  const float* x = nullptr;  ///< [rows, ld]
+  std::int64_t ld = 0;
+  std::int64_t cols = 0;
+  Pooling kind = Pooling::mean;
+  bool normalize = false;                   ///< to length one
+  std::span<const SequenceSpan> sequences;  ///< with at least one row each
+  float* out = nullptr;                     ///< [sequences, cols]
+};
+
 /// The largest logit of a row and where it is; ties go to the lowest index.
 struct Top {
   float value = 0;
@@ -252,6 +267,9 @@ class Backend {
   /// x[r, c] += bias[c].
   virtual void add_bias(ThreadPool& threads, float* x, const float* bias, std::int64_t rows,
                         std::int64_t cols) const = 0;
+
+  /// One vector per sequence.
+  virtual void pool(ThreadPool& threads, const PoolArgs& args) const = 0;
 
   // Over the vocabulary.
 

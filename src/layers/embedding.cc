@@ -25,15 +25,20 @@ Tensor VocabParallelEmbedding::operator()(Forward& forward,
   return x;
 }
 
-PositionEmbedding::PositionEmbedding(const LayerBuilder& builder, std::string_view weight)
+EmbeddingTable::EmbeddingTable(const LayerBuilder& builder, std::string_view weight)
     : dim_(builder.parameter(weight).cols), table_(*builder.vector(weight)) {}
 
-void PositionEmbedding::add_to(Forward& forward, Tensor x) const {
+void EmbeddingTable::add_to(Forward& forward, Tensor x, std::span<const std::int32_t> indices,
+                            std::int64_t offset) const {
   for (std::int64_t row = 0; row < x.rows; ++row) {
-    const std::int64_t position = forward.positions[static_cast<std::size_t>(row)];
-    forward.backend.add_bias(forward.threads, x.data + row * x.cols,
-                             table_.data() + position * dim_, 1, dim_);
+    const std::int64_t index = indices[static_cast<std::size_t>(row)] + offset;
+    forward.backend.add_bias(forward.threads, x.data + row * x.cols, table_.data() + index * dim_,
+                             1, dim_);
   }
+}
+
+void EmbeddingTable::add_row_to(Forward& forward, Tensor x, std::int64_t row) const {
+  forward.backend.add_bias(forward.threads, x.data, table_.data() + row * dim_, x.rows, dim_);
 }
 
 }  // namespace trireme

@@ -73,11 +73,28 @@ class VocabParallelEmbedding {
   const PackedMatrix& table_;
 };
 
-/// Learned positions (GPT-2's wpe): x += table[position].
-class PositionEmbedding {
+/// y = x W^T + b, all of it on every rank: for the few rows at a model's end.
+class ReplicatedLinear {
  public:
-  PositionEmbedding(const LayerBuilder& builder, std::string_view weight);
-  void add_to(Forward& forward, Tensor x) const;
+  ReplicatedLinear(const LayerBuilder& builder, std::string_view weight,
+                   std::string_view bias = {});
+  /// x: [rows, in_features] -> [rows, out_features]
+  Tensor operator()(Forward& forward, Tensor x) const;
+
+ private:
+  const PackedMatrix& weight_;
+  const PackedVector* bias_;
+};
+
+/// Learned vectors, of positions (GPT-2's wpe) or kinds of tokens: x += table[index].
+class EmbeddingTable {
+ public:
+  EmbeddingTable(const LayerBuilder& builder, std::string_view weight);
+  /// Adds row `indices[i]` + `offset` to row i of x [tokens, dim].
+  void add_to(Forward& forward, Tensor x, std::span<const std::int32_t> indices,
+              std::int64_t offset = 0) const;
+  /// Adds one row to every row of x.
+  void add_row_to(Forward& forward, Tensor x, std::int64_t row) const;
 
  private:
   std::int64_t dim_;
@@ -100,9 +117,13 @@ class RMSNorm {
 class LayerNorm {
  public:
   LayerNorm(const LayerBuilder& builder, std::string_view weight, std::string_view bias, float eps);
+  /// [tokens, dim] -> [tokens, dim], a new matrix
   Tensor operator()(Forward& forward, Tensor x) const;
+  void in_place(Forward& forward, Tensor x) const { normalize(forward, x, x); }
 
  private:
+  void normalize(Forward& forward, Tensor x, Tensor y) const;
+
   const PackedVector& weight_;
   const PackedVector* bias_;
   float eps_;
@@ -126,7 +147,8 @@ struct QkvColumns {
   std::int64_t v() const { return (heads + kv_heads) * head_dim; }
 };
 
-/// Causal attention over the paged cache, for this rank's heads.
+/// Attention over the paged cache, for this rank's heads; the step says what a token sees
+/// (SequenceSpan::keys).
 class Attention {
  public:
   struct Config {
@@ -140,7 +162,7 @@ class Attention {
   /// Rotates q and k within qkv, in place.
   void rotate(Forward& forward, Tensor qkv, const RotaryTables& tables) const;
   /// qkv: [tokens, (heads + 2 kv_heads) * head_dim] -> [tokens, heads * head_dim]
-  Tensor operator()(Forward& forward, Tensor qkv) const;
+  Tensor operator()(Forward& forward, Tensor qkv, const ScoreDistances& distances = {}) const;
 
  private:
   Config config_;
@@ -148,8 +170,51 @@ class Attention {
   std::vector<std::int32_t> kv_head_of_;
 };
 
+/// A decoder's attention over its source (Forward::sources), whose keys and values are kept in the
+/// same cache as the decoder's own, in blocks of their own.
+class CrossAttention {
+ public:
+  CrossAttention(const ModelSpec& model, const TensorShard& shard, const Attention::Config& config);
+
+  /// kv: [source tokens, 2 * heads * head_dim]
+  void keep(Forward& forward, Tensor kv) const;
+  /// q: [tokens, heads * head_dim] -> the same shape
+  Tensor operator()(Forward& forward, Tensor q) const;
+
+ private:
+  Attention::Config config_;
+  QkvColumns columns_;
+  std::vector<std::int32_t> kv_head_of_;
+};
+
+/// T5's relative position bias: a learned number per head and bucket of distances. Near distances
+/// have a bucket each, farther ones share buckets that grow with the distance's logarithm.
+class RelativePositionBias {
+ public:
+  struct Config {
+    std::int64_t num_buckets = 32;
+    std::int64_t max_distance = 128;
+    bool bidirectional = true;  ///< keys behind the query have buckets of their own
+  };
+  RelativePositionBias(const LayerBuilder& builder, std::string_view weight, const Config& config);
+  /// This rank's heads, in scratch memory.
+  ScoreDistances operator()(Forward& forward) const;
+
+ private:
+  std::int64_t heads_;  ///< of the model
+  Range held_;
+  std::int64_t reach_;
+  std::vector<std::int32_t> bucket_of_;  ///< of each column
+  const PackedVector& table_;            ///< [num_buckets, heads]
+};
+
 /// silu(gate) * up over [gate | up]: [tokens, 2 n] -> [tokens, n]
 Tensor silu_and_mul(Forward& forward, Tensor gate_up);
+/// activation(gate) * up over [gate | up]: [tokens, 2 n] -> [tokens, n]
+Tensor activate_and_mul(Forward& forward, Activation kind, Tensor gate_up);
+
+/// One vector for each sequence: [tokens, dim] -> [sequences, dim]
+Tensor pool(Forward& forward, Pooling kind, bool normalize, Tensor x);
 
 /// Applies an activation function in place.
 void activate(Forward& forward, Activation kind, Tensor x);

@@ -41,6 +41,22 @@ std::vector<std::int64_t> widths(const VirtualShards& shards, Range held) {
   return sizes;
 }
 
+/// x W^T + b, of a matrix whose input dimension is not cut.
+Tensor multiply(Forward& forward, Tensor x, const PackedMatrix& weight, const PackedVector* bias) {
+  const std::int64_t n = weight.shape().n;
+  const Tensor y = forward.scratch.matrix(x.rows, n);
+  const ShardSum output{{0, 1}, y.data};
+  forward.backend.linear(forward.threads, {.x = x.data,
+                                           .m = x.rows,
+                                           .ldx = x.cols,
+                                           .shape = &weight.shape(),
+                                           .w = weight.data(),
+                                           .bias = bias == nullptr ? nullptr : bias->data(),
+                                           .outputs = {&output, 1},
+                                           .ldy = n});
+  return y;
+}
+
 }  // namespace
 
 ColumnParallelLinear::ColumnParallelLinear(const LayerBuilder& builder,
@@ -52,18 +68,17 @@ ColumnParallelLinear::ColumnParallelLinear(const LayerBuilder& builder,
       bias_(builder.vector(biases)) {}
 
 Tensor ColumnParallelLinear::operator()(Forward& forward, Tensor x) const {
-  const std::int64_t n = weight_.shape().n;
-  const Tensor y = forward.scratch.matrix(x.rows, n);
-  const ShardSum output{{0, 1}, y.data};
-  forward.backend.linear(forward.threads, {.x = x.data,
-                                           .m = x.rows,
-                                           .ldx = x.cols,
-                                           .shape = &weight_.shape(),
-                                           .w = weight_.data(),
-                                           .bias = bias_ == nullptr ? nullptr : bias_->data(),
-                                           .outputs = {&output, 1},
-                                           .ldy = n});
-  return y;
+  return multiply(forward, x, weight_, bias_);
+}
+
+ReplicatedLinear::ReplicatedLinear(const LayerBuilder& builder, std::string_view weight,
+                                   std::string_view bias)
+    : weight_(builder.store.add_matrix({builder.part(weight)}, {builder.parameter(weight).cols},
+                                       format_of(builder, {weight}))),
+      bias_(bias.empty() ? nullptr : builder.vector(bias)) {}
+
+Tensor ReplicatedLinear::operator()(Forward& forward, Tensor x) const {
+  return multiply(forward, x, weight_, bias_);
 }
 
 RowParallelLinear::RowParallelLinear(const LayerBuilder& builder, std::string_view weight,

@@ -38,6 +38,11 @@ LayerNorm::LayerNorm(const LayerBuilder& builder, std::string_view weight, std::
 
 Tensor LayerNorm::operator()(Forward& forward, Tensor x) const {
   const Tensor y = forward.scratch.matrix(x.rows, x.cols);
+  normalize(forward, x, y);
+  return y;
+}
+
+void LayerNorm::normalize(Forward& forward, Tensor x, Tensor y) const {
   forward.backend.layer_norm(forward.threads, {.x = x.data,
                                                .y = y.data,
                                                .rows = x.rows,
@@ -47,7 +52,6 @@ Tensor LayerNorm::operator()(Forward& forward, Tensor x) const {
                                                .weight = weight_.data(),
                                                .bias = bias_ == nullptr ? nullptr : bias_->data(),
                                                .eps = eps_});
-  return y;
 }
 
 }  // namespace trireme

@@ -22,13 +22,13 @@ class Embed : public Block {
 
   Tensor forward(Forward& f, Tensor) const override {
     const Tensor x = wte_(f, f.token_ids);  // [tokens, n_embd]
-    wpe_.add_to(f, x);
+    wpe_.add_to(f, x, f.positions);
     return x;
   }
 
  private:
   VocabParallelEmbedding wte_;
-  PositionEmbedding wpe_;
+  EmbeddingTable wpe_;
 };
 
 class Gpt2Layer : public Block {
@@ -101,6 +101,7 @@ class Gpt2Model : public Model {
         return std::make_unique<Embed>(builder);
       case BlockKind::head:
         return std::make_unique<Head>(builder, config_.layer_norm_epsilon);
+      case BlockKind::norm:
       case BlockKind::layer:
         break;
     }
@@ -162,7 +163,8 @@ void add_blocks(ModelSpec& spec, std::int64_t layers, bool tied) {
   const std::int64_t d = spec.hidden_size;
   const ParameterSpec wte{
       "wte.weight", "transformer.wte.weight", spec.vocab_size, d, {ShardAxis::vocab, 0}};
-  const ParameterSpec wpe{"wpe.weight", "transformer.wpe.weight", spec.max_positions, d, {}};
+  ParameterSpec wpe{"wpe.weight", "transformer.wpe.weight", spec.max_positions, d, {}};
+  wpe.table = true;
   ParameterSpec head = wte;
   head.key = "lm_head.weight";
   if (!tied) head.tensor = "lm_head.weight";

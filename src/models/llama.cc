@@ -243,6 +243,7 @@ std::unique_ptr<Block> LlamaModel::build(const LayerBuilder& builder, std::int64
       return std::make_unique<Embed>(builder);
     case BlockKind::head:
       return std::make_unique<Head>(builder, config_.rms_norm_eps);
+    case BlockKind::norm:
     case BlockKind::layer:
       break;
   }

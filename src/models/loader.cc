@@ -111,10 +111,29 @@ void load_panels(const ParameterStore& store, PackedMatrix& matrix, Range panels
 
 }  // namespace
 
-const TensorInfo* find_tensor(const TensorSource& source, std::string_view name) {
+namespace {
+
+/// A checkpoint saved from the bare base model lacks the base model's name in front.
+const TensorInfo* find_with_or_without_prefix(const TensorSource& source, std::string_view name) {
   if (const TensorInfo* found = source.find(name)) return found;
-  for (const std::string_view prefix : {"transformer.", "model."}) {
+  for (const std::string_view prefix :
+       {"transformer.", "model.", "bert.", "roberta.", "distilbert."}) {
     if (name.starts_with(prefix)) return source.find(name.substr(prefix.size()));
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const TensorInfo* find_tensor(const TensorSource& source, std::string_view name) {
+  if (const TensorInfo* found = find_with_or_without_prefix(source, name)) return found;
+  // Checkpoints made from TensorFlow's name a norm's weight gamma and its bias beta.
+  for (const auto& [now, then] : {std::pair<std::string_view, std::string_view>{
+                                      "LayerNorm.weight", "LayerNorm.gamma"},
+                                  {"LayerNorm.bias", "LayerNorm.beta"}}) {
+    if (!name.ends_with(now)) continue;
+    return find_with_or_without_prefix(
+        source, fmt::format("{}{}", name.substr(0, name.size() - now.size()), then));
   }
   return nullptr;
 }

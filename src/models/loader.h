@@ -9,8 +9,9 @@
 
 namespace trireme {
 
-/// The tensor of this name; a checkpoint saved from the bare base model lacks the "transformer." or
-/// "model." in front. Null if there is none.
+/// The tensor of this name, or of one that other checkpoints have for it: one saved from the bare
+/// base model lacks the "transformer.", "model." or "bert." in front, and an old one calls a norm's
+/// weight gamma. Null if there is none.
 const TensorInfo* find_tensor(const TensorSource& source, std::string_view name);
 
 /// Tensors a model needs that are missing from `source` or have another shape than config.json

@@ -29,7 +29,17 @@ class Block {
   virtual ~Block() = default;
   /// embed: (ignored) -> [tokens, hidden]; layer: [tokens, hidden] -> the same, in place;
   /// head: [rows, hidden] -> logits [rows, vocab_local].
+  ///
+  /// Of an encoder-decoder model, a norm: [tokens, hidden] -> the same, in place. Of what is pooled
+  /// (core/model_spec.h), the head: [tokens, hidden] -> [sequences, output_size]; of hidden states:
+  /// [tokens, hidden] -> the same.
   virtual Tensor forward(Forward& forward, Tensor x) const = 0;
+  /// Keeps what the block needs of the encoder's output `source` [tokens, hidden] until the sequences
+  /// end: a decoder layer the keys and values that it will look at. Not collective.
+  virtual void keep_source(Forward& forward, Tensor source) const {
+    (void)forward;
+    (void)source;
+  }
 };
 
 /// One checkpoint's model, as its config.json describes it.
@@ -49,6 +59,9 @@ class Model {
     const auto behind = spec_.blocks.begin() + 1 + count;
     spec_.blocks.erase(behind, spec_.blocks.end() - 1);
   }
+  /// Reads what of the model's other files matters to it (the modules of sentence-transformers).
+  /// Before build().
+  virtual void heed(const ModelTexts& texts) { (void)texts; }
   /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
   /// once, before the first forward pass.
   virtual void prepare(std::int64_t max_positions) { (void)max_positions; }

@@ -19,13 +19,25 @@ struct Family {
 };
 
 // To add a family: write models/<family>.cc and add its line here.
-constexpr std::array<Family, 5> families = {{
+constexpr std::array families = std::to_array<Family>({
+    {"BertModel", "bert", make_bert},
+    {"BertForMaskedLM", "bert", make_bert},
+    {"BertForSequenceClassification", "bert", make_bert},
+    {"DistilBertModel", "distilbert", make_distilbert},
+    {"DistilBertForMaskedLM", "distilbert", make_distilbert},
+    {"DistilBertForSequenceClassification", "distilbert", make_distilbert},
     {"GPT2LMHeadModel", "gpt2", make_gpt2},
     {"LlamaForCausalLM", "llama", make_llama},
     {"MistralForCausalLM", "mistral", make_mistral},
     {"Qwen2ForCausalLM", "qwen2", make_qwen2},
     {"Qwen3ForCausalLM", "qwen3", make_qwen3},
-}};
+    {"RobertaModel", "roberta", make_roberta},
+    {"RobertaForMaskedLM", "roberta", make_roberta},
+    {"RobertaForSequenceClassification", "roberta", make_roberta},
+    {"XLMRobertaModel", "xlm-roberta", make_roberta},
+    {"XLMRobertaForMaskedLM", "xlm-roberta", make_roberta},
+    {"XLMRobertaForSequenceClassification", "xlm-roberta", make_roberta},
+});
 
 }  // namespace
 
@@ -48,6 +60,12 @@ std::unique_ptr<Model> make_model(const HfConfig& config, DType dtype) {
        architectures.empty() ? "(none given, model_type \"" + model_type + "\")"
                              : architectures.front(),
        fmt::join(known_architectures(), ", "));
+}
+
+std::unique_ptr<Model> make_model(const HfConfig& config, DType dtype, const ModelTexts& texts) {
+  std::unique_ptr<Model> model = make_model(config, dtype);
+  model->heed(texts);
+  return model;
 }
 
 }  // namespace trireme

@@ -15,5 +15,7 @@ std::vector<std::string> known_architectures();
 /// The model that `config` describes, computing in `dtype`. Throws Error(input) for an unknown
 /// architecture (listing the known ones) or unusable numbers.
 std::unique_ptr<Model> make_model(const HfConfig& config, DType dtype);
+/// The same, of a model whose other files are `texts`.
+std::unique_ptr<Model> make_model(const HfConfig& config, DType dtype, const ModelTexts& texts);
 
 }  // namespace trireme

@@ -29,10 +29,6 @@ std::string bytes_for_typing(std::int64_t bytes) {
 
 }  // namespace
 
-std::int64_t kv_blocks_of_one_sequence(const MemoryLimits& limits) {
-  return ceil_div(limits.max_model_len, kv_block_tokens);
-}
-
 std::int64_t cache_blocks(const CacheRequest& request) {
   const std::int64_t wanted = kv_blocks_wanted(request.limits);
   if (request.asked_bytes > 0) return std::min(wanted, request.asked_bytes / request.block_bytes);

@@ -20,9 +20,6 @@ struct CacheRequest {
   int ranks_per_host = 1;
 };
 
-/// KV blocks that one sequence of max_model_len takes.
-std::int64_t kv_blocks_of_one_sequence(const MemoryLimits& limits);
-
 /// Blocks of the cache, the same number on every rank of a replica: all that max_sequences want, if
 /// there is memory for them, and fewer than one sequence takes only if there is none for more.
 std::int64_t cache_blocks(const CacheRequest& request);

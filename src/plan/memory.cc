@@ -29,17 +29,24 @@ std::int64_t panel_bytes(const ParameterSpec& parameter, const ModelSpec& model,
 std::int64_t parameter_bytes(const ParameterSpec& parameter, const ModelSpec& model,
                              const TensorShard& shard) {
   const ParameterSlice slice = slice_of(parameter, model, shard);
-  const bool table = parameter.shard.axis == ShardAxis::none && !parameter.is_vector();
-  if (parameter.is_vector() || table) return round_up(slice.elements() * 4, page);
+  if (parameter.is_vector() || parameter.table) return round_up(slice.elements() * 4, page);
   return ceil_div(slice.rows.size(), packed_panel_rows) * panel_bytes(parameter, model, slice);
 }
 
-std::int64_t layers_in(const ModelSpec& model, Range blocks) {
+/// Layers of `blocks` that use the cache so.
+std::int64_t layers_in(const ModelSpec& model, Range blocks, CacheUse use) {
   std::int64_t layers = 0;
   for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
-    layers += model.blocks[static_cast<std::size_t>(i)].kind == BlockKind::layer ? 1 : 0;
+    const BlockSpec& block = model.blocks[static_cast<std::size_t>(i)];
+    layers += block.kind == BlockKind::layer && block.cache == use ? 1 : 0;
   }
   return layers;
+}
+
+/// Bytes of K and V of one layer's block.
+std::int64_t layer_block_bytes(const ModelSpec& model, const TensorShard& shard) {
+  return 2 * shard.kv_heads.size() * round_up(model.head_dim, 16) * kv_block_tokens *
+         static_cast<std::int64_t>(size_of(model.dtype));
 }
 
 }  // namespace
@@ -59,18 +66,53 @@ std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Rang
 }
 
 std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard, Range blocks) {
-  const auto element = static_cast<std::int64_t>(size_of(model.dtype));
-  return layers_in(model, blocks) * 2 * shard.kv_heads.size() * round_up(model.head_dim, 16) *
-         kv_block_tokens * element;
+  return layers_in(model, blocks, CacheUse::kept) * layer_block_bytes(model, shard);
+}
+
+std::int64_t step_cache_blocks(const MemoryLimits& limits) {
+  return ceil_div(limits.max_step_tokens, kv_block_tokens) +
+         std::min(limits.max_sequences, limits.max_step_tokens);
+}
+
+std::int64_t step_cache_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                              const MemoryLimits& limits) {
+  if (layers_in(model, blocks, CacheUse::step) == 0) return 0;
+  return step_cache_blocks(limits) * layer_block_bytes(model, shard);
+}
+
+std::int64_t kv_blocks_of_one_sequence(const MemoryLimits& limits) {
+  return ceil_div(limits.max_model_len, kv_block_tokens) +
+         ceil_div(limits.max_source_len, kv_block_tokens);
 }
 
 std::int64_t kv_blocks_wanted(const MemoryLimits& limits) {
-  return limits.max_sequences * ceil_div(limits.max_model_len, kv_block_tokens);
+  return limits.max_sequences * kv_blocks_of_one_sequence(limits);
 }
 
 std::int64_t rotary_bytes(const ModelSpec& model, const MemoryLimits& limits) {
   return model.rotary_dim * limits.max_model_len * static_cast<std::int64_t>(sizeof(float));
 }
+
+namespace {
+
+/// What the last block takes: a few hidden rows, and its output.
+std::int64_t output_floats(const ModelSpec& model, const TensorShard& shard,
+                           const MemoryLimits& limits) {
+  constexpr std::int64_t hidden_rows = 4;
+  const std::int64_t hidden = model.hidden_size;
+  const std::int64_t sequences = std::min(limits.max_sequences, limits.max_step_tokens);
+  switch (model.output) {
+    case Output::logits:
+      return logit_rows * (hidden_rows * hidden + shard.vocab.size());
+    case Output::pooled:
+      return sequences * (hidden_rows * hidden + model.output_size);
+    case Output::hidden:
+      break;
+  }
+  return limits.max_step_tokens * hidden;
+}
+
+}  // namespace
 
 std::int64_t workspace_floats(const ModelSpec& model, const TensorShard& shard, Range blocks,
                               const MemoryLimits& limits) {
@@ -87,7 +129,7 @@ std::int64_t workspace_floats(const ModelSpec& model, const TensorShard& shard, 
   std::int64_t floats =
       limits.max_step_tokens * (hidden + std::max(attention, feed_forward)) + slack;
   if (blocks.end == static_cast<std::int64_t>(model.blocks.size())) {
-    floats += logit_rows * (2 * hidden + shard.vocab.size());
+    floats += output_floats(model, shard, limits);
   }
   return floats;
 }

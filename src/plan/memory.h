@@ -13,6 +13,7 @@ struct MemoryLimits {
   std::int64_t max_model_len = 0;    ///< longest sequence, tokens
   std::int64_t max_sequences = 0;    ///< running at once, per replica
   std::int64_t max_step_tokens = 0;  ///< rows of a micro-batch
+  std::int64_t max_source_len = 0;   ///< of an encoder-decoder model: longest source, tokens
 };
 
 struct RankMemory {
@@ -34,6 +35,15 @@ std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Rang
 
 /// Bytes that one KV block (K and V, all layers in `blocks`) takes on this rank.
 std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard, Range blocks);
+
+/// Blocks of the cache that a step uses for whole sequences, one layer after the other.
+std::int64_t step_cache_blocks(const MemoryLimits& limits);
+/// Bytes that it takes on this rank: one layer's, however many there are.
+std::int64_t step_cache_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                              const MemoryLimits& limits);
+
+/// KV blocks that one sequence of max_model_len (and its source) takes.
+std::int64_t kv_blocks_of_one_sequence(const MemoryLimits& limits);
 
 /// KV blocks that hold max_sequences sequences of max_model_len.
 std::int64_t kv_blocks_wanted(const MemoryLimits& limits);

@@ -43,7 +43,8 @@ RankShare share_of(const ModelSpec& model, const PlanRequest& request, int rank,
   share.weight_bytes = weight_bytes(model, shard, blocks);
   share.activation_bytes = workspace_floats(model, shard, blocks, request.limits) *
                                static_cast<std::int64_t>(sizeof(float)) +
-                           rotary_bytes(model, request.limits);
+                           rotary_bytes(model, request.limits) +
+                           step_cache_bytes(model, shard, blocks, request.limits);
   share.program_bytes = program_bytes;
   share.kv_cache_bytes = kv_bytes_per_block(model, shard, blocks);  // of one block, so far
   return share;

@@ -17,6 +17,7 @@ struct WantedRow {
   std::size_t sequence = 0;
   std::int32_t target = -1;  ///< log-probability of this id, if >= 0
   bool sample = false;
+  bool returned = false;    ///< the row is part of the output
   bool all_logits = false;  ///< the whole row must come together
 
   bool wants_top() const { return sample && !all_logits; }
@@ -36,11 +37,15 @@ std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
   for (std::size_t s = 0; s < plan.sequences.size(); ++s) {
     const StepSequence& sequence = plan.sequences[s];
     const std::size_t rows = sequence.tokens.size();
+    auto at = sequence.logits_at.begin();
     for (std::size_t i = 0; i < rows; ++i, ++row) {
       WantedRow w{.row = row, .sequence = s};
       w.sample = sequence.sample && i + 1 + static_cast<std::size_t>(sequence.drafts) >= rows;
       if (!sequence.targets.empty()) w.target = sequence.targets[i];
-      w.all_logits = sequence.logits || (w.sample && !sequence.sampler.is_argmax());
+      w.returned = sequence.logits || (at != sequence.logits_at.end() &&
+                                       static_cast<std::size_t>(*at) == i);
+      if (w.returned && !sequence.logits) ++at;
+      w.all_logits = w.returned || (w.sample && !sequence.sampler.is_argmax());
       if (w.sample || w.target >= 0 || w.all_logits) wanted.push_back(w);
     }
   }
@@ -185,7 +190,7 @@ void take_row(PartsReader& parts, const StepPlan& plan, const WantedRow& w, Step
   if (w.target >= 0) output.logprobs.push_back(parts.next_logprob(w.target));
   if (!w.all_logits) return;
   std::vector<float> logits = parts.next_logits();
-  if (sequence.logits) {
+  if (w.returned) {
     output.logits.insert(output.logits.end(), logits.begin(), logits.end());
   }
   if (!w.sample) return;

@@ -60,19 +60,23 @@ int threads_per_rank(const Options& options, int local_ranks) {
   return std::clamp(share, 1, host.allowed);
 }
 
-namespace {
-
 MemoryLimits memory_limits(const Options& options, const ModelSpec& model) {
-  if (options.max_model_len > model.max_positions) {
+  const std::int64_t most = model.any_positions ? SizeLimits::positions : model.max_positions;
+  if (options.max_model_len > most) {
     fail(ErrorKind::usage, "--max-model-len {}: the model's context is {} tokens",
-         options.max_model_len, model.max_positions);
+         options.max_model_len, most);
   }
-  return {.max_model_len = options.max_model_len > 0 ? options.max_model_len : model.max_positions,
-          .max_sequences = std::max<std::int64_t>(1, options.max_sequences),
-          .max_step_tokens = std::max<std::int64_t>(1, options.max_step_tokens)};
+  MemoryLimits limits{
+      .max_model_len = options.max_model_len > 0 ? options.max_model_len : model.max_positions,
+      .max_sequences = std::max<std::int64_t>(1, options.max_sequences),
+      .max_step_tokens = std::max<std::int64_t>(1, options.max_step_tokens)};
+  if (model.is_encoder_decoder()) limits.max_source_len = limits.max_model_len;
+  // What is not cut into chunks has to fit a step.
+  if (model.whole_sequences || model.is_encoder_decoder()) {
+    limits.max_step_tokens = std::max(limits.max_step_tokens, limits.max_model_len);
+  }
+  return limits;
 }
-
-}  // namespace
 
 namespace {
 
@@ -102,7 +106,8 @@ OpenModel open_model(const Options& options) {
          options.load_format, files->format(), files->where());
   }
   std::unique_ptr<TensorSource> source = dummy ? nullptr : open_weights(*files, config);
-  std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, source.get()));
+  std::unique_ptr<Model> model =
+      make_model(config, resolve_dtype(options, config, source.get()), *files);
   std::string warning = quantize(*model, options, source.get());
   if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   check_checkpoint(model->spec(), *source);
@@ -177,6 +182,8 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
                                                        .max_sequences = limits_.max_sequences,
                                                        .max_step_tokens = limits_.max_step_tokens,
                                                        .max_model_len = limits_.max_model_len,
+                                                       .max_source_len = limits_.max_source_len,
+                                                       .whole_sequences = spec().whole_sequences,
                                                        .micro_batches = sizes_.pp,
                                                        .speculation = speculation});
   }

@@ -38,6 +38,9 @@ void check_plan(const ModelSpec& model, const ParallelSizes& sizes);
 /// cores.
 int threads_per_rank(const Options& options, int local_ranks);
 
+/// The sizes that `options` ask for. Throws Error(usage) where the model is smaller.
+MemoryLimits memory_limits(const Options& options, const ModelSpec& model);
+
 /// The flags of speculative decoding. Throws Error(usage) where they make no sense.
 SpeculationLimits speculation_limits(const Options& options);
 

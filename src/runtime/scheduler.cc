@@ -22,24 +22,37 @@ std::vector<std::int32_t> distinct(std::vector<std::int32_t> ids) {
   return ids;
 }
 
-/// Blocks of a sequence and its next token.
-std::int64_t blocks_of(const SequenceRequest& request) {
-  return ceil_div(static_cast<std::int64_t>(request.tokens.size()) + 1, block_tokens);
+std::int64_t size_of_list(const std::vector<std::int32_t>& list) {
+  return static_cast<std::int64_t>(list.size());
 }
 
 }  // namespace
+
+/// Blocks of a sequence and its next token, and of its source.
+std::int64_t Scheduler::blocks_of(const SequenceRequest& request) const {
+  if (limits_.whole_sequences) return 0;
+  return ceil_div(size_of_list(request.tokens) + 1, block_tokens) +
+         ceil_div(size_of_list(request.source), block_tokens);
+}
 
 std::int64_t Scheduler::Sequence::room() const {
   return static_cast<std::int64_t>(blocks.size()) * block_tokens - total();
 }
 
 Scheduler::Scheduler(const SchedulerLimits& limits) : limits_(limits), blocks_(limits.blocks) {
-  TRIREME_ASSERT(limits.blocks * block_tokens >= limits.max_model_len);
+  TRIREME_ASSERT(limits.whole_sequences ||
+                 limits.blocks >= ceil_div(limits.max_model_len, block_tokens) +
+                                      ceil_div(limits.max_source_len, block_tokens));
+  TRIREME_ASSERT(limits.max_step_tokens >= limits.max_source_len);
+  TRIREME_ASSERT(!limits.whole_sequences || limits.max_step_tokens >= limits.max_model_len);
 }
 
 void Scheduler::add(SequenceRequest request) {
   TRIREME_ASSERT(!request.tokens.empty());
-  TRIREME_ASSERT(static_cast<std::int64_t>(request.tokens.size()) <= limits_.max_model_len);
+  TRIREME_ASSERT(size_of_list(request.tokens) <= limits_.max_model_len);
+  TRIREME_ASSERT(size_of_list(request.source) <= limits_.max_source_len);
+  TRIREME_ASSERT(request.source.empty() == (limits_.max_source_len == 0));
+  TRIREME_ASSERT(request.whole || !limits_.whole_sequences);
   waiting_.push_back(std::make_unique<Sequence>(std::move(request), limits_.speculation));
 }
 
@@ -60,6 +73,9 @@ void Scheduler::cancel(std::uint64_t id) {
 std::optional<StepPlan> Scheduler::schedule() {
   std::int64_t tokens_left = limits_.max_step_tokens;
   admit(tokens_left);
+  if (limits_.max_source_len > 0) {
+    if (std::optional<StepPlan> sources = schedule_sources(tokens_left)) return sources;
+  }
   // An equal share of the sequences per micro-batch keeps every pipeline stage busy.
   const std::int64_t share = ceil_div(running(), limits_.micro_batches);
   Step step;
@@ -72,9 +88,11 @@ std::optional<StepPlan> Scheduler::schedule() {
       const bool full = static_cast<std::int64_t>(step.sequences.size()) >= share;
       if (full || tokens_left == 0) break;
       if (sequence.in_flight || (sequence.remaining() == 1) != decoding) continue;
+      if (limits_.max_source_len > 0 && !sequence.encoded) continue;
       // Blocks of sequences that were admitted with this one are remembered by now.
       if (!decoding) share_prefix(sequence);
       const std::int64_t tokens = std::min(sequence.remaining(), tokens_left);
+      if (sequence.request.whole && tokens < sequence.remaining()) break;
       if (!place(sequence, tokens)) break;
       emit(sequence, tokens, step, plan);
       tokens_left -= tokens;
@@ -89,12 +107,47 @@ std::optional<StepPlan> Scheduler::schedule() {
   return plan;
 }
 
+/// A step that brings sources through the encoder, whole ones: as many as fit.
+std::optional<StepPlan> Scheduler::schedule_sources(std::int64_t tokens_left) {
+  const std::int64_t share = ceil_div(running(), limits_.micro_batches);
+  Step step{.encode = true};
+  StepPlan plan;
+  plan.encode = true;
+  for (auto it = running_.begin(); it != running_.end();) {
+    Sequence& sequence = **it;
+    ++it;  // as in schedule()
+    const std::int64_t tokens = size_of_list(sequence.request.source);
+    if (sequence.in_flight || sequence.encoded) continue;
+    if (static_cast<std::int64_t>(step.sequences.size()) >= share || tokens > tokens_left) break;
+    if (!place(sequence, sequence.source_blocks, tokens)) break;
+    emit_source(sequence, step, plan);
+    tokens_left -= tokens;
+    it = std::next(std::find_if(running_.begin(), running_.end(),
+                                [&](const SequencePtr& s) { return s.get() == &sequence; }));
+  }
+  if (step.sequences.empty()) return std::nullopt;
+  steps_.push_back(std::move(step));
+  return plan;
+}
+
+void Scheduler::emit_source(Sequence& sequence, Step& step, StepPlan& plan) {
+  StepSequence& out = plan.sequences.emplace_back();
+  out.tokens = sequence.request.source;
+  out.features = sequence.request.source_features;
+  out.source_blocks = sequence.source_blocks;
+  out.source_tokens = size_of_list(out.tokens);
+  sequence.encoded = true;
+  sequence.in_flight = true;
+  step.sequences.push_back(&sequence);
+}
+
 /// Blocks that running sequences have yet to take for what they are known to need.
 std::int64_t Scheduler::promised_blocks() const {
   std::int64_t promised = 0;
   for (const SequencePtr& sequence : running_) {
     promised += std::max<std::int64_t>(
-        0, blocks_of(sequence->request) - static_cast<std::int64_t>(sequence->blocks.size()));
+        0, blocks_of(sequence->request) - size_of_list(sequence->blocks) -
+               size_of_list(sequence->source_blocks));
   }
   return promised;
 }
@@ -116,7 +169,7 @@ void Scheduler::admit(std::int64_t tokens_left) {
 /// Takes over remembered blocks of other sequences that go on alike, also in place of a block that
 /// this one has only begun. At least one token is left to compute, and scoring needs every row.
 void Scheduler::share_prefix(Sequence& sequence) {
-  if (sequence.request.score) return;
+  if (sequence.request.score || sequence.request.whole || !keeps_prefixes()) return;
   const std::vector<std::int32_t>& tokens = sequence.request.tokens;
   auto whole = static_cast<std::size_t>(sequence.remembered_blocks);
   std::int32_t parent = whole == 0 ? -1 : sequence.blocks[whole - 1];
@@ -141,10 +194,17 @@ void Scheduler::share_prefix(Sequence& sequence) {
 
 /// Gets the blocks for the next `tokens` tokens, preempting younger sequences if need be.
 bool Scheduler::place(Sequence& sequence, std::int64_t tokens) {
-  const auto needed = static_cast<std::size_t>(ceil_div(sequence.computed + tokens, block_tokens));
-  while (sequence.blocks.size() < needed) {
+  if (limits_.whole_sequences) return true;
+  return place(sequence, sequence.blocks, sequence.computed + tokens);
+}
+
+/// Makes `blocks` of `sequence` enough for so many positions.
+bool Scheduler::place(const Sequence& sequence, std::vector<std::int32_t>& blocks,
+                      std::int64_t positions) {
+  const auto needed = static_cast<std::size_t>(ceil_div(positions, block_tokens));
+  while (blocks.size() < needed) {
     if (const std::optional<std::int32_t> block = blocks_.allocate()) {
-      sequence.blocks.push_back(*block);
+      blocks.push_back(*block);
     } else if (!make_room(sequence)) {
       return false;
     }
@@ -156,7 +216,7 @@ bool Scheduler::place(Sequence& sequence, std::int64_t tokens) {
 bool Scheduler::make_room(const Sequence& wanting) {
   for (auto it = running_.rbegin(); it != running_.rend(); ++it) {
     if (it->get() == &wanting) return false;  // never an older one: the oldest always advances
-    if ((*it)->in_flight || (*it)->blocks.empty()) continue;
+    if ((*it)->in_flight || ((*it)->blocks.empty() && (*it)->source_blocks.empty())) continue;
     preempt(std::prev(it.base()));
     return true;
   }
@@ -175,7 +235,10 @@ void Scheduler::preempt(std::list<SequencePtr>::iterator victim) {
 
 void Scheduler::give_back(Sequence& sequence) {
   for (const std::int32_t block : sequence.blocks) blocks_.release(block);
+  for (const std::int32_t block : sequence.source_blocks) blocks_.release(block);
   sequence.blocks.clear();
+  sequence.source_blocks.clear();
+  sequence.encoded = false;
   sequence.remembered_blocks = 0;
 }
 
@@ -189,7 +252,16 @@ void Scheduler::emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPl
   sequence.step_begin = sequence.computed;
   sequence.computed += tokens;
   const bool complete = sequence.remaining() == 0;
-  if (request.score) {
+  if (limits_.max_source_len > 0) {
+    out.source_blocks = sequence.source_blocks;
+    out.source_tokens = size_of_list(request.source);
+  }
+  if (request.whole) {
+    out.features = request.features;
+    out.type_ids = request.type_ids;
+    out.logits_at = request.logits_at;
+    out.hidden = request.hidden;
+  } else if (request.score) {
     out.targets.assign(first + 1, first + tokens + (complete ? 0 : 1));
     if (complete) out.targets.push_back(-1);
     out.logits = request.logits;
@@ -250,6 +322,7 @@ void Scheduler::trim(Sequence& sequence) {
 
 /// Steps run in the order of their emission, so a block may be shared as soon as it is emitted.
 void Scheduler::remember_full_blocks(Sequence& sequence) {
+  if (!keeps_prefixes()) return;
   for (std::int64_t i = sequence.remembered_blocks; (i + 1) * block_tokens <= sequence.computed;
        ++i) {
     const auto index = static_cast<std::size_t>(i);
@@ -270,7 +343,7 @@ std::vector<SequenceEvent> Scheduler::complete(StepResult result) {
     Sequence& sequence = *step.sequences[i];
     sequence.in_flight = false;
     SequenceEvent event;
-    if (!sequence.cancelled) event = advance(sequence, result[i]);
+    if (!sequence.cancelled && !step.encode) event = advance(sequence, result[i]);
     const bool over = event.finished || sequence.cancelled;
     if (event.finished || !event.tokens.empty() || !event.logits.empty()) {
       events.push_back(std::move(event));
@@ -284,7 +357,11 @@ std::vector<SequenceEvent> Scheduler::complete(StepResult result) {
 
 SequenceEvent Scheduler::advance(Sequence& sequence, SequenceOutput& output) {
   SequenceEvent event{.id = sequence.request.id};
-  if (sequence.request.score) {
+  if (sequence.request.whole) {
+    event.values = std::move(output.values);
+    event.logits = std::move(output.logits);
+    event.finished = true;
+  } else if (sequence.request.score) {
     sequence.logprobs.insert(sequence.logprobs.end(), output.logprobs.begin(),
                              output.logprobs.end());
     event.logits = std::move(output.logits);

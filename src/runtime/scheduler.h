@@ -18,12 +18,21 @@ namespace trireme {
 /// One sequence to continue (or to score), as token ids.
 struct SequenceRequest {
   std::uint64_t id = 0;              ///< the caller's, unique among unfinished ones
-  std::vector<std::int32_t> tokens;  ///< at least one
+  std::vector<std::int32_t> tokens;  ///< at least one; of an encoder-decoder model the decoder's
+  std::vector<float> features;       ///< [tokens, hidden_size] in place of tokens, which only count
+  std::vector<std::int32_t> type_ids;  ///< one per token, or empty: all 0
+  /// Of an encoder-decoder model: what the encoder reads.
+  std::vector<std::int32_t> source;
+  std::vector<float> source_features;
   SamplerSettings sampler;
   std::int64_t max_new_tokens = 0;
   std::vector<std::int32_t> end_tokens;  ///< end the sequence when chosen
   bool score = false;                    ///< log-probabilities of `tokens` instead of new ones
   bool logits = false;                   ///< with score: the logits too
+  /// All tokens at once, and then over: pooled vector, hidden states, or logits_at.
+  bool whole = false;
+  bool hidden = false;                  ///< with whole: hidden states where vectors are pooled
+  std::vector<std::int32_t> logits_at;  ///< with whole: the tokens whose logits to return
 };
 
 /// What a step brought one sequence.
@@ -38,13 +47,16 @@ struct SequenceEvent {
   /// same, after a preemption.
   std::vector<float> logits;
   std::int64_t first_logits = 0;
+  std::vector<float> values;  ///< of a whole sequence, when finished
 };
 
 struct SchedulerLimits {
   std::int64_t blocks = 0;  ///< of the cache
   std::int64_t max_sequences = 64;
   std::int64_t max_step_tokens = 512;
-  std::int64_t max_model_len = 0;  ///< longest sequence, prompt and output
+  std::int64_t max_model_len = 0;   ///< longest sequence, prompt and output
+  std::int64_t max_source_len = 0;  ///< of an encoder-decoder model; 0: it is none
+  bool whole_sequences = false;     ///< a step holds whole sequences, and no blocks are kept
   int micro_batches = 1;           ///< steps in flight at once: the number of pipeline stages
   SpeculationLimits speculation;
 };
@@ -87,6 +99,8 @@ class Scheduler {
     /// Tokens whose keys and values are in the cache, or will be. Drafts count once they hold.
     std::int64_t computed = 0;
     std::vector<std::int32_t> blocks;
+    std::vector<std::int32_t> source_blocks;
+    bool encoded = false;  ///< the source is kept in source_blocks, or will be by its step
     std::int64_t remembered_blocks = 0;
     bool in_flight = false;
     bool cancelled = false;       ///< while in flight
@@ -105,9 +119,15 @@ class Scheduler {
 
   struct Step {
     std::vector<Sequence*> sequences;
+    bool encode = false;
   };
 
+  std::optional<StepPlan> schedule_sources(std::int64_t tokens_left);
+  void emit_source(Sequence& sequence, Step& step, StepPlan& plan);
+  std::int64_t blocks_of(const SequenceRequest& request) const;
+  bool keeps_prefixes() const { return !limits_.whole_sequences && limits_.max_source_len == 0; }
   bool place(Sequence& sequence, std::int64_t tokens);
+  bool place(const Sequence& sequence, std::vector<std::int32_t>& blocks, std::int64_t positions);
   bool make_room(const Sequence& wanting);
   void preempt(std::list<SequencePtr>::iterator victim);
   void admit(std::int64_t tokens_left);

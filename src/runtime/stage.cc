@@ -29,23 +29,62 @@ class Stopwatch {
 
 /// The rows of a step as the layers want them.
 struct Stage::Batch {
-  explicit Batch(const StepPlan& plan) {
-    for (const StepSequence& sequence : plan.sequences) {
-      sequences.push_back({.row_begin = static_cast<std::int64_t>(token_ids.size()),
-                           .rows = static_cast<std::int64_t>(sequence.tokens.size()),
-                           .position_begin = sequence.position_begin,
-                           .block_table = sequence.blocks.data()});
-      for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
-        token_ids.push_back(sequence.tokens[i]);
-        positions.push_back(static_cast<std::int32_t>(sequence.position_begin) +
-                            static_cast<std::int32_t>(i));
+  Batch(const StepPlan& plan, const ModelSpec& model) {
+    number_blocks(plan);
+    const bool both_ways = plan.encode || !model.causal;
+    for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+      const StepSequence& sequence = plan.sequences[i];
+      const auto begin = static_cast<std::int64_t>(token_ids.size());
+      const auto rows = static_cast<std::int64_t>(sequence.tokens.size());
+      // Whole sequences without blocks of their own take what the step's cache has.
+      const std::int32_t* const table =
+          sequence.blocks.empty() ? step_blocks[i].data() : sequence.blocks.data();
+      sequences.push_back(
+          {begin, rows, sequence.position_begin, table, both_ways ? rows : std::int64_t{0}});
+      if (model.is_encoder_decoder()) {
+        sources.push_back(
+            {begin, rows, 0, sequence.source_blocks.data(), sequence.source_tokens});
       }
+      add_rows(sequence);
     }
+  }
+
+  void add_rows(const StepSequence& sequence) {
+    const std::size_t rows = sequence.tokens.size();
+    for (std::size_t i = 0; i < rows; ++i) {
+      token_ids.push_back(sequence.tokens[i]);
+      positions.push_back(static_cast<std::int32_t>(sequence.position_begin) +
+                          static_cast<std::int32_t>(i));
+    }
+    features.insert(features.end(), sequence.features.begin(), sequence.features.end());
+    if (sequence.type_ids.empty()) return;
+    type_ids.resize(token_ids.size() - rows);
+    type_ids.insert(type_ids.end(), sequence.type_ids.begin(), sequence.type_ids.end());
+  }
+
+  /// Blocks of the step's own cache, from 0 on, for sequences that bring none.
+  void number_blocks(const StepPlan& plan) {
+    std::int32_t next = 0;
+    for (const StepSequence& sequence : plan.sequences) {
+      std::vector<std::int32_t>& blocks = step_blocks.emplace_back();
+      if (!sequence.blocks.empty()) continue;
+      const auto rows = static_cast<std::int64_t>(sequence.tokens.size());
+      for (std::int64_t i = 0; i < ceil_div(rows, kv_block_tokens); ++i) blocks.push_back(next++);
+    }
+  }
+
+  std::span<const std::int32_t> types() {
+    if (!type_ids.empty()) type_ids.resize(token_ids.size());
+    return type_ids;
   }
 
   std::vector<std::int32_t> token_ids;
   std::vector<std::int32_t> positions;
+  std::vector<std::int32_t> type_ids;
+  std::vector<float> features;
   std::vector<SequenceSpan> sequences;
+  std::vector<SequenceSpan> sources;
+  std::vector<std::vector<std::int32_t>> step_blocks;
 };
 
 Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits& limits)
@@ -63,7 +102,9 @@ Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits
     const BlockSpec& block = model.spec().blocks[static_cast<std::size_t>(i)];
     const LayerBuilder builder{model.spec(), block, shard_, parameters_};
     blocks_.push_back(model.build(builder, i, cache_layer));
-    if (block.kind == BlockKind::layer) ++cache_layer;
+    if (block.kind != BlockKind::layer) continue;
+    ++cache_layer;
+    cache_uses_.push_back(block.cache);
   }
   caches_.resize(static_cast<std::size_t>(cache_layer));
 }
@@ -74,14 +115,26 @@ std::int64_t Stage::kv_bytes_per_block() const {
 
 void Stage::allocate_cache(std::int64_t blocks) {
   cache_memory_.clear();
-  for (KvCacheView& cache : caches_) {
-    cache.kv_heads = shard_.kv_heads.size();
-    cache.head_dim = model_.spec().head_dim;
-    cache.dtype = model_.spec().dtype;
+  KvCacheView view;
+  view.kv_heads = shard_.kv_heads.size();
+  view.head_dim = model_.spec().head_dim;
+  view.dtype = model_.spec().dtype;
+  const auto allocate = [&](std::int64_t count) {
     const auto bytes =
-        static_cast<std::size_t>(blocks * cache.block_elements()) * size_of(cache.dtype);
-    cache.k = cache_memory_.emplace_back(bytes).data();
-    cache.v = cache_memory_.emplace_back(bytes).data();
+        static_cast<std::size_t>(count * view.block_elements()) * size_of(view.dtype);
+    view.k = cache_memory_.emplace_back(bytes).data();
+    view.v = cache_memory_.emplace_back(bytes).data();
+    return view;
+  };
+  // Layers run one after the other, so those that keep nothing share one cache.
+  std::optional<KvCacheView> shared;
+  for (std::size_t i = 0; i < caches_.size(); ++i) {
+    if (cache_uses_[i] == CacheUse::kept) {
+      caches_[i] = allocate(blocks);
+      continue;
+    }
+    if (!shared) shared = allocate(step_cache_blocks(limits_));
+    caches_[i] = *shared;
   }
 }
 
@@ -97,8 +150,10 @@ std::int64_t Stage::multiply_adds_per_row() const {
   return total;
 }
 
-bool Stage::holds_last_block() const {
-  return range_.end == static_cast<std::int64_t>(model_.spec().blocks.size());
+/// The blocks that a step passes through, on all ranks.
+Range Stage::blocks_of(const StepPlan& plan) const {
+  if (plan.encode) return {0, block_count() - 1};
+  return {model_.spec().encoder_blocks, block_count()};
 }
 
 int Stage::neighbour(int stages_ahead) const {
@@ -108,31 +163,63 @@ int Stage::neighbour(int stages_ahead) const {
 std::optional<StepResult> Stage::execute(const StepPlan& plan) {
   Stopwatch watch;
   const Workspace::Scope scope(scratch_);
-  const Batch batch(plan);
+  Batch batch(plan, model_.spec());
   ++steps_;
   rows_ += static_cast<std::int64_t>(batch.positions.size());
-  Forward forward{context_.backend, context_.threads, *tensor_group_,  scratch_,
-                  caches_,          batch.token_ids,  batch.positions, batch.sequences};
-  Tensor x = input(forward);  // [tokens, hidden]
+  Forward forward{.backend = context_.backend,
+                  .threads = context_.threads,
+                  .tensor_group = *tensor_group_,
+                  .scratch = scratch_,
+                  .caches = caches_,
+                  .token_ids = batch.token_ids,
+                  .positions = batch.positions,
+                  .sequences = batch.sequences,
+                  .sources = batch.sources,
+                  .type_ids = batch.types(),
+                  .features = batch.features};
+  const Range all = blocks_of(plan);
+  const Range mine = intersect(all, range_);
+  const bool ends_here = range_.end == block_count();
+  std::optional<StepResult> result;
+  if (mine.empty()) {
+    if (ends_here) result = StepResult(plan.sequences.size());
+    return shard_.rank == 0 ? std::move(result) : std::nullopt;
+  }
+  std::int64_t next = mine.begin;
+  Tensor x;  // [tokens, hidden]
+  if (next > all.begin) {
+    x = receive_input(forward);
+  } else {
+    x = run_block(forward, plan, next++, x);
+  }
   seconds_.others += watch.lap();
-  const std::size_t layers = blocks_.size() - (holds_last_block() ? 1 : 0);
-  for (std::size_t i = holds_first_block() ? 1 : 0; i < layers; ++i) {
-    x = blocks_[i]->forward(forward, x);
+  const bool has_head = mine.end == block_count();
+  for (; next < mine.end - (has_head ? 1 : 0); ++next) {
+    x = run_block(forward, plan, next, x);
     context_.replica.heartbeat();
   }
   seconds_.layers += watch.lap();
-  std::optional<StepResult> result;
-  if (holds_last_block()) {
+  if (has_head) {
     result = finish(forward, plan, x);
-  } else {
+  } else if (mine.end < all.end) {
     send_on(x);
+  } else if (ends_here && shard_.rank == 0) {
+    result = StepResult(plan.sequences.size());
   }
   seconds_.others += watch.lap();
   return result;
 }
 
-Tensor Stage::input(Forward& forward) {
-  if (holds_first_block()) return blocks_.front()->forward(forward, {});
+Tensor Stage::run_block(Forward& forward, const StepPlan& plan, std::int64_t index,
+                        Tensor x) const {
+  const Block& block = *blocks_[static_cast<std::size_t>(index - range_.begin)];
+  if (!plan.encode || index < model_.spec().encoder_blocks) return block.forward(forward, x);
+  const Workspace::Scope scope(forward.scratch);
+  block.keep_source(forward, x);
+  return x;
+}
+
+Tensor Stage::receive_input(Forward& forward) {
   const Tensor x = scratch_.matrix(forward.rows(), model_.spec().hidden_size);
   context_.replica.receive_into(
       neighbour(-1),
@@ -146,8 +233,27 @@ void Stage::send_on(Tensor x) {
 }
 
 std::optional<StepResult> Stage::finish(Forward& forward, const StepPlan& plan, Tensor x) {
+  if (model_.spec().output != Output::logits) return read_values(forward, plan, x);
   const LogitsReader reader{forward, *blocks_.back(), model_.spec(), shard_};
   return read_outputs(reader, plan, x);
+}
+
+/// One vector per sequence, or its hidden states. Every rank of the group computes them.
+std::optional<StepResult> Stage::read_values(Forward& forward, const StepPlan& plan,
+                                             Tensor x) const {
+  const Tensor y = blocks_.back()->forward(forward, x);
+  if (shard_.rank != 0) return std::nullopt;
+  const bool pooled = model_.spec().output == Output::pooled;
+  StepResult result(plan.sequences.size());
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const SequenceSpan& span = forward.sequences[i];
+    const bool one = pooled && !plan.sequences[i].hidden;
+    const Tensor from = one || !pooled ? y : x;
+    const float* begin =
+        from.data + (one ? static_cast<std::int64_t>(i) : span.row_begin) * from.cols;
+    result[i].values.assign(begin, begin + (one ? 1 : span.rows) * from.cols);
+  }
+  return result;
 }
 
 }  // namespace trireme

@@ -37,7 +37,8 @@ class Stage {
 
   /// What must be placed and loaded before the first step.
   ParameterStore& parameters() { return parameters_; }
-  /// Allocates the KV cache. All ranks of a replica use the same number of blocks.
+  /// Allocates the KV cache, and the one that a step with whole sequences uses. All ranks of a
+  /// replica use the same number of blocks.
   void allocate_cache(std::int64_t blocks);
 
   Range blocks() const { return range_; }
@@ -53,17 +54,21 @@ class Stage {
   std::int64_t multiply_adds_per_row() const;
 
   /// Runs the step through this rank's blocks, exchanging hidden states with the neighbouring
-  /// stages. The first rank of the last stage returns the result.
+  /// stages. The first rank of the last stage returns the result. A step of an encoder-decoder model
+  /// passes the blocks of its phase only: the encoder's and, with `encode`, the decoder's layers,
+  /// which keep the source; or the decoder's.
   std::optional<StepResult> execute(const StepPlan& plan);
 
  private:
   struct Batch;
-  bool holds_first_block() const { return range_.begin == 0; }
-  bool holds_last_block() const;
+  std::int64_t block_count() const { return static_cast<std::int64_t>(model_.spec().blocks.size()); }
+  Range blocks_of(const StepPlan& plan) const;
   int neighbour(int stages_ahead) const;
-  Tensor input(Forward& forward);
+  Tensor receive_input(Forward& forward);
   void send_on(Tensor x);
+  Tensor run_block(Forward& forward, const StepPlan& plan, std::int64_t index, Tensor x) const;
   std::optional<StepResult> finish(Forward& forward, const StepPlan& plan, Tensor x);
+  std::optional<StepResult> read_values(Forward& forward, const StepPlan& plan, Tensor x) const;
 
   StageContext context_;
   const Model& model_;
@@ -75,6 +80,7 @@ class Stage {
   ParameterStore parameters_;
   std::vector<std::unique_ptr<Block>> blocks_;
   std::vector<Buffer> cache_memory_;
+  std::vector<CacheUse> cache_uses_;  ///< of each attention layer here
   std::vector<KvCacheView> caches_;
   Workspace scratch_;
   std::int64_t steps_ = 0;

@@ -35,17 +35,24 @@ bool goes_on(const StepSequence& sequence, const SequenceOutput& output) {
 Message encode(const StepPlan& plan) {
   ByteWriter out;
   out.value(plan.stop);
+  out.value(plan.encode);
   out.value<std::uint64_t>(plan.sequences.size());
   for (const StepSequence& sequence : plan.sequences) {
     out.value(sequence.position_begin);
     out.array(sequence.tokens);
     out.array(sequence.blocks);
+    out.array(sequence.type_ids);
+    out.array(sequence.features);
+    out.array(sequence.source_blocks);
+    out.value(sequence.source_tokens);
     out.value(sequence.sample);
     out.value(sequence.sampler);
     out.array(sequence.penalized);
     out.value(sequence.drafts);
     out.array(sequence.targets);
     out.value(sequence.logits);
+    out.array(sequence.logits_at);
+    out.value(sequence.hidden);
   }
   return out.take();
 }
@@ -54,12 +61,17 @@ StepPlan decode_plan(std::span<const std::byte> bytes) {
   ByteReader in(bytes);
   StepPlan plan;
   plan.stop = in.value<bool>();
+  plan.encode = in.value<bool>();
   const auto count = in.value<std::uint64_t>();
   for (std::uint64_t i = 0; i < count; ++i) {
     StepSequence& sequence = plan.sequences.emplace_back();
     sequence.position_begin = in.value<std::int64_t>();
     sequence.tokens = in.array<std::int32_t>();
     sequence.blocks = in.array<std::int32_t>();
+    sequence.type_ids = in.array<std::int32_t>();
+    sequence.features = in.array<float>();
+    sequence.source_blocks = in.array<std::int32_t>();
+    sequence.source_tokens = in.value<std::int64_t>();
     sequence.sample = in.value<bool>();
     sequence.sampler = in.value<SamplerSettings>();
     sequence.penalized = in.array<std::int32_t>();
@@ -67,6 +79,8 @@ StepPlan decode_plan(std::span<const std::byte> bytes) {
     check_drafts(sequence);
     sequence.targets = in.array<std::int32_t>();
     sequence.logits = in.value<bool>();
+    sequence.logits_at = in.array<std::int32_t>();
+    sequence.hidden = in.value<bool>();
   }
   return plan;
 }
@@ -78,6 +92,7 @@ Message encode(const StepResult& result) {
     out.array(output.tokens);
     out.array(output.logprobs);
     out.array(output.logits);
+    out.array(output.values);
   }
   return out.take();
 }
@@ -91,6 +106,7 @@ StepResult decode_result(std::span<const std::byte> bytes) {
     output.tokens = in.array<std::int32_t>();
     output.logprobs = in.array<float>();
     output.logits = in.array<float>();
+    output.values = in.array<float>();
   }
   return result;
 }

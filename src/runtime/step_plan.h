@@ -15,7 +15,14 @@ namespace trireme {
 struct StepSequence {
   std::int64_t position_begin = 0;
   std::vector<std::int32_t> tokens;
-  std::vector<std::int32_t> blocks;  ///< cache blocks of positions [0, position_begin + tokens)
+  /// Cache blocks of positions [0, position_begin + tokens); none where a step holds whole sequences
+  /// and the cache is the step's own.
+  std::vector<std::int32_t> blocks;
+  std::vector<std::int32_t> type_ids;  ///< one per token, or empty: all 0
+  std::vector<float> features;         ///< [tokens, hidden_size] in place of tokens, or empty
+  /// Of an encoder-decoder model: the cache blocks of the source, and its length.
+  std::vector<std::int32_t> source_blocks;
+  std::int64_t source_tokens = 0;
 
   bool sample = false;  ///< choose the token that follows the last of `tokens`
   SamplerSettings sampler;
@@ -28,10 +35,13 @@ struct StepSequence {
   /// For scoring: the id whose log-probability each row gives, or -1.
   std::vector<std::int32_t> targets;
   bool logits = false;  ///< also return every row's logits
+  std::vector<std::int32_t> logits_at;  ///< or of these of its rows, ascending
+  bool hidden = false;  ///< return the last layer's hidden states instead of what they are pooled to
 };
 
 struct StepPlan {
-  bool stop = false;  ///< no step: the ranks leave their loop
+  bool stop = false;    ///< no step: the ranks leave their loop
+  bool encode = false;  ///< tokens are sources: through the encoder, and into the decoder's cache
   std::vector<StepSequence> sequences;
 
   std::int64_t rows() const;
@@ -42,6 +52,7 @@ struct SequenceOutput {
   std::vector<std::int32_t> tokens;
   std::vector<float> logprobs;  ///< one per target >= 0
   std::vector<float> logits;    ///< [tokens, vocab_size] if asked for
+  std::vector<float> values;    ///< pooled, or hidden states [tokens, hidden_size]
 };
 
 /// Whether the tokens chosen so far are what the row of the next one was computed with.

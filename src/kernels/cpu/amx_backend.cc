@@ -98,6 +98,9 @@ class AmxBackend final : public Backend {
                 std::int64_t cols) const override {
     base_->add_bias(threads, x, bias, rows, cols);
   }
+  void pool(ThreadPool& threads, const PoolArgs& args) const override {
+    base_->pool(threads, args);
+  }
   void argmax(ThreadPool& threads, const float* logits, std::int64_t rows, std::int64_t cols,
               std::int64_t ld, Top* out) const override {
     base_->argmax(threads, logits, rows, cols, ld, out);

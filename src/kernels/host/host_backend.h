@@ -1,5 +1,6 @@
-// What every CPU backend has in common: the packed weights, looking rows up in them, and writing
-// the KV cache. These move bytes and round them; there is no arithmetic whose order could differ.
+// What every CPU backend has in common: the packed weights, looking rows up in them, writing the KV
+// cache, and the pooling of rows, whose order of additions is that of the source on every
+// instruction set.
 #pragma once
 
 #include "kernels/backend.h"
@@ -16,6 +17,7 @@ class HostBackend : public Backend {
   void embedding(ThreadPool& threads, std::span<const std::int32_t> ids, Range vocab,
                  const MatrixShape& shape, const std::byte* table, float* out) const override;
   void kv_write(ThreadPool& threads, const KvWriteArgs& args) const override;
+  void pool(ThreadPool& threads, const PoolArgs& args) const override;
 };
 
 }  // namespace trireme
