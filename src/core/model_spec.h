@@ -80,6 +80,7 @@ struct ModelSpec {
   /// Positions are told apart by their distance alone: max_positions is what the model was trained
   /// for, and more may be asked for.
   bool any_positions = false;
+  std::int64_t score_distances = 0;  ///< columns of a table of ScoreDistances (kernels/backend.h)
   std::int64_t rotary_dim = 0;  ///< of each head, turned by its position; 0: none
   Output output = Output::logits;
   std::int64_t output_size = 0;  ///< of a pooled vector

@@ -264,6 +264,8 @@ class Backend {
                                 std::int64_t ldo) const = 0;
   /// x[i] += y[i].
   virtual void add(ThreadPool& threads, float* x, const float* y, std::int64_t count) const = 0;
+  /// x[i] *= factor.
+  virtual void scale(ThreadPool& threads, float* x, float factor, std::int64_t count) const = 0;
   /// x[r, c] += bias[c].
   virtual void add_bias(ThreadPool& threads, float* x, const float* bias, std::int64_t rows,
                         std::int64_t cols) const = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "layers/layers.h"
 
 namespace trireme {
@@ -70,26 +71,26 @@ CrossAttention::CrossAttention(const ModelSpec& model, const TensorShard& shard,
       kv_head_of_(kv_heads_read(model, shard)) {}
 
 void CrossAttention::keep(Forward& forward, Tensor kv) const {
-  forward.backend.kv_write(
-      forward.threads, {.k = kv.data,
-                        .v = kv.data + columns_.kv_heads * columns_.head_dim,
-                        .ld = kv.cols,
-                        .cache = forward.caches[static_cast<std::size_t>(config_.cache_layer)],
-                        .sequences = forward.sources});
+  forward.backend.kv_write(forward.threads,
+                           {.k = kv.data,
+                            .v = kv.data + columns_.kv_heads * columns_.head_dim,
+                            .ld = kv.cols,
+                            .cache = forward.caches[static_cast<std::size_t>(config_.cache_layer)],
+                            .sequences = forward.sources});
 }
 
 Tensor CrossAttention::operator()(Forward& forward, Tensor q) const {
   const Tensor out = forward.scratch.matrix(q.rows, q.cols);
-  forward.backend.attention(
-      forward.threads, {.q = q.data,
-                        .ldq = q.cols,
-                        .out = out.data,
-                        .ldo = out.cols,
-                        .heads = columns_.heads,
-                        .kv_head_of = kv_head_of_,
-                        .cache = forward.caches[static_cast<std::size_t>(config_.cache_layer)],
-                        .scale = config_.scale,
-                        .sequences = forward.sources});
+  forward.backend.attention(forward.threads,
+                            {.q = q.data,
+                             .ldq = q.cols,
+                             .out = out.data,
+                             .ldo = out.cols,
+                             .heads = columns_.heads,
+                             .kv_head_of = kv_head_of_,
+                             .cache = forward.caches[static_cast<std::size_t>(config_.cache_layer)],
+                             .scale = config_.scale,
+                             .sequences = forward.sources});
   return out;
 }
 
@@ -110,8 +111,8 @@ std::int32_t bucket_of(std::int64_t distance, const RelativePositionBias::Config
   if (distance < exact) return static_cast<std::int32_t>(bucket + distance);
   // In float32, as the original: a distance at the edge of a bucket must fall on the same side.
   const float ratio = std::log(static_cast<float>(distance) / static_cast<float>(exact));
-  const auto range = static_cast<float>(std::log(static_cast<double>(config.max_distance) /
-                                                 static_cast<double>(exact)));
+  const auto range = static_cast<float>(
+      std::log(static_cast<double>(config.max_distance) / static_cast<double>(exact)));
   const auto farther =
       static_cast<std::int64_t>(ratio / range * static_cast<float>(buckets - exact));
   return static_cast<std::int32_t>(bucket + std::min(exact + farther, buckets - 1));
@@ -170,6 +171,17 @@ Tensor pool(Forward& forward, Pooling kind, bool normalize, Tensor x) {
 
 void activate(Forward& forward, Activation kind, Tensor x) {
   forward.backend.activate(forward.threads, kind, x.data, x.rows, x.cols, x.cols);
+}
+
+void scale(Forward& forward, Tensor x, float factor) {
+  forward.backend.scale(forward.threads, x.data, factor, x.size());
+}
+
+Tensor features(Forward& forward, std::int64_t hidden_size) {
+  const Tensor x = forward.scratch.matrix(forward.rows(), hidden_size);
+  TRIREME_ASSERT(static_cast<std::int64_t>(forward.features.size()) == x.size());
+  std::copy(forward.features.begin(), forward.features.end(), x.data);
+  return x;
 }
 
 void add(Forward& forward, Tensor x, Tensor y) {

@@ -63,8 +63,8 @@ struct Forward {
   std::span<const std::int32_t> token_ids;
   std::span<const std::int32_t> positions;
   std::span<const SequenceSpan> sequences;
-  /// Of an encoder-decoder model, per sequence: the rows of a source that its decoder is to keep, or
-  /// the kept source that its rows look at.
+  /// Of an encoder-decoder model, per sequence: the rows of a source that its decoder is to keep,
+  /// or the kept source that its rows look at.
   std::span<const SequenceSpan> sources;
   std::span<const std::int32_t> type_ids;  ///< of each row (BERT's segments); empty: all 0
   std::span<const float> features;         ///< [rows, hidden_size] in place of token_ids

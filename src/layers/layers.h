@@ -219,6 +219,12 @@ Tensor pool(Forward& forward, Pooling kind, bool normalize, Tensor x);
 /// Applies an activation function in place.
 void activate(Forward& forward, Activation kind, Tensor x);
 
+/// x *= factor
+void scale(Forward& forward, Tensor x, float factor);
+
+/// The step's rows of given numbers, as they came: [tokens, hidden_size]
+Tensor features(Forward& forward, std::int64_t hidden_size);
+
 /// x += y
 void add(Forward& forward, Tensor x, Tensor y);
 

@@ -153,8 +153,8 @@ class Parameters {
             ShardSpec shard = {}) {
     list_.push_back({fmt::format("{}.bias", key), tensor + ".bias", rows, 0, shard});
   }
-  void linear(std::string_view key, const std::string& tensor, std::int64_t rows,
-              std::int64_t cols, ShardSpec shard = {}) {
+  void linear(std::string_view key, const std::string& tensor, std::int64_t rows, std::int64_t cols,
+              ShardSpec shard = {}) {
     matrix(key, tensor, rows, cols, shard);
     bias(key, tensor, rows, shard.dim == 0 ? shard : ShardSpec{});
   }
@@ -223,8 +223,7 @@ BlockSpec head_block(const ModelSpec& m, const BertConfig& c, const BertNames& n
 
 }  // namespace
 
-BertModel::BertModel(ModelSpec spec, BertConfig config, const BertNames& names,
-                     std::int64_t layers)
+BertModel::BertModel(ModelSpec spec, BertConfig config, const BertNames& names, std::int64_t layers)
     : config_(config) {
   spec.causal = false;
   spec.whole_sequences = true;
@@ -277,19 +276,11 @@ Activation read_encoder_activation(const HfConfig& config, std::string_view key)
   config.reject(key, "gelu, gelu_new, gelu_pytorch_tanh, relu or silu");
 }
 
-std::int64_t read_num_labels(const HfConfig& config) {
-  constexpr std::int64_t most = std::int64_t{1} << 20;
-  if (!config.has("id2label")) return config.size_or("num_labels", 2, most);
-  const std::size_t labels = config.object("id2label").keys().size();
-  if (labels == 0) config.reject("id2label", "at least one label");
-  return static_cast<std::int64_t>(labels);
-}
-
 EncoderHead encoder_head_of(const HfConfig& config) {
   const std::vector<std::string> names = config.strings("architectures");
   const std::string name = names.empty() ? "" : names.front();
   if (name.ends_with("ForMaskedLM")) return EncoderHead::masked_lm;
-  if (name.ends_with("ForSequenceClassification")) return EncoderHead::classifier;
+  if (config.is_sequence_classifier()) return EncoderHead::classifier;
   return EncoderHead::sentence;
 }
 
@@ -316,7 +307,7 @@ void read_bert_sizes(const HfConfig& config, DType dtype, ModelSpec& spec, BertC
   bert.layer_norm_eps =
       static_cast<float>(config.number_within("layer_norm_eps", 0, 1).value_or(1e-12));
   bert.head = encoder_head_of(config);
-  if (bert.head == EncoderHead::classifier) spec.output_size = read_num_labels(config);
+  if (bert.head == EncoderHead::classifier) spec.output_size = config.num_labels();
 }
 
 std::unique_ptr<Model> make_bert(const HfConfig& config, DType dtype) {

@@ -55,9 +55,6 @@ class BertModel : public Model {
 /// `hidden_act` of these families, under whichever key.
 Activation read_encoder_activation(const HfConfig& config, std::string_view key);
 
-/// The number of labels: of `id2label`, `num_labels`, or 2.
-std::int64_t read_num_labels(const HfConfig& config);
-
 /// What an architecture's name ends with: "...Model", "...ForMaskedLM",
 /// "...ForSequenceClassification".
 EncoderHead encoder_head_of(const HfConfig& config);

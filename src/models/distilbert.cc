@@ -36,7 +36,7 @@ std::unique_ptr<Model> make_distilbert(const HfConfig& config, DType dtype) {
   distilbert.activation = read_encoder_activation(config, "activation");
   distilbert.classifier_activation = Activation::relu;
   distilbert.head = encoder_head_of(config);
-  if (distilbert.head == EncoderHead::classifier) spec.output_size = read_num_labels(config);
+  if (distilbert.head == EncoderHead::classifier) spec.output_size = config.num_labels();
   if (config.boolean_or("tie_word_embeddings", true)) {
     names.masked_decoder = "distilbert.embeddings.word_embeddings";
   }

@@ -15,5 +15,7 @@ std::unique_ptr<Model> make_mistral(const HfConfig& config, DType dtype);
 std::unique_ptr<Model> make_qwen2(const HfConfig& config, DType dtype);
 std::unique_ptr<Model> make_qwen3(const HfConfig& config, DType dtype);
 std::unique_ptr<Model> make_roberta(const HfConfig& config, DType dtype);
+std::unique_ptr<Model> make_t5(const HfConfig& config, DType dtype);
+std::unique_ptr<Model> make_torch_transformer(const HfConfig& config, DType dtype);
 
 }  // namespace trireme

@@ -1,5 +1,6 @@
-// GPT-2 (GPT2LMHeadModel): learned positions, LayerNorm, one fused c_attn, all with biases; its
-// Conv1D keeps weights as [in, out]. After transformers' modeling_gpt2.
+// GPT-2 (GPT2LMHeadModel, GPT2ForSequenceClassification): learned positions, LayerNorm, one fused
+// c_attn, all with biases; its Conv1D keeps weights as [in, out]. After transformers'
+// modeling_gpt2.
 #include <cmath>
 
 #include "core/error.h"
@@ -90,6 +91,21 @@ class Head : public Block {
   ColumnParallelLinear lm_head_;
 };
 
+/// What the last token has become, to labels.
+class ClassifierHead : public Block {
+ public:
+  ClassifierHead(const LayerBuilder& b, float eps)
+      : ln_f_(b, "ln_f.weight", "ln_f.bias", eps), score_(b, "score.weight") {}
+  Tensor forward(Forward& f, Tensor x) const override {
+    const Tensor last = pool(f, Pooling::last, false, x);  // [sequences, n_embd]
+    return score_(f, ln_f_(f, last));                      // [sequences, num_labels]
+  }
+
+ private:
+  LayerNorm ln_f_;
+  ReplicatedLinear score_;
+};
+
 class Gpt2Model : public Model {
  public:
   Gpt2Model(ModelSpec spec, const Gpt2Config& config) : config_(config) { spec_ = std::move(spec); }
@@ -100,6 +116,9 @@ class Gpt2Model : public Model {
       case BlockKind::embed:
         return std::make_unique<Embed>(builder);
       case BlockKind::head:
+        if (spec_.output == Output::pooled) {
+          return std::make_unique<ClassifierHead>(builder, config_.layer_norm_epsilon);
+        }
         return std::make_unique<Head>(builder, config_.layer_norm_epsilon);
       case BlockKind::norm:
       case BlockKind::layer:
@@ -173,8 +192,12 @@ void add_blocks(ModelSpec& spec, std::int64_t layers, bool tied) {
     const std::string name = "transformer.h." + std::to_string(i);
     spec.blocks.push_back({BlockKind::layer, name, layer_parameters(spec, name + ".")});
   }
+  if (spec.output == Output::pooled) {
+    head = {"score.weight", "score.weight", spec.output_size, d, {}};
+    for (BlockSpec& block : spec.blocks) block.cache = CacheUse::step;
+  }
   spec.blocks.push_back({BlockKind::head,
-                         "lm_head",
+                         spec.output == Output::pooled ? "score" : "lm_head",
                          {{"ln_f.weight", "transformer.ln_f.weight", d, 0, {}},
                           {"ln_f.bias", "transformer.ln_f.bias", d, 0, {}},
                           head}});
@@ -196,6 +219,12 @@ std::unique_ptr<Model> make_gpt2(const HfConfig& config, DType dtype) {
   spec.max_positions = config.size_or("n_positions", 1024, SizeLimits::positions);
   if (config.boolean_or("add_cross_attention", false)) {
     config.reject("add_cross_attention", "false (a decoder on its own)");
+  }
+  if (config.is_sequence_classifier()) {
+    spec.architecture = "GPT2ForSequenceClassification";
+    spec.output = Output::pooled;
+    spec.output_size = config.num_labels();
+    spec.whole_sequences = true;
   }
   add_blocks(spec, config.size("n_layer", SizeLimits::layers),
              config.boolean_or("tie_word_embeddings", true));

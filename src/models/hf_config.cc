@@ -171,6 +171,19 @@ std::string HfConfig::text_of(std::string_view key) const {
   return text.size() <= longest ? text : text.substr(0, longest) + "...";
 }
 
+bool HfConfig::is_sequence_classifier() const {
+  const std::vector<std::string> names = strings("architectures");
+  return !names.empty() && names.front().ends_with("ForSequenceClassification");
+}
+
+std::int64_t HfConfig::num_labels() const {
+  constexpr std::int64_t most = std::int64_t{1} << 20;
+  if (!has("id2label")) return size_or("num_labels", 2, most);
+  const std::size_t labels = object("id2label").keys().size();
+  if (labels == 0) reject("id2label", "at least one label");
+  return static_cast<std::int64_t>(labels);
+}
+
 std::optional<DType> HfConfig::dtype() const {
   const std::string_view key = has("dtype") ? "dtype" : "torch_dtype";
   if (!has(key)) return std::nullopt;

@@ -56,6 +56,11 @@ class HfConfig {
   /// The value as JSON, cut to a length that fits a message; "null" if there is none.
   std::string text_of(std::string_view key) const;
 
+  /// "architectures" is one that classifies texts.
+  bool is_sequence_classifier() const;
+  /// How many labels: as `id2label` lists, or `num_labels`, or 2.
+  std::int64_t num_labels() const;
+
   /// `dtype` (transformers 5) or `torch_dtype` (transformers 4), if given.
   std::optional<DType> dtype() const;
 

@@ -1,4 +1,5 @@
-// Llama 2, 3, 3.1, 3.2, 3.3 (LlamaForCausalLM), after transformers' modeling_llama.
+// Llama 2, 3, 3.1, 3.2, 3.3 (LlamaForCausalLM, LlamaForSequenceClassification), after transformers'
+// modeling_llama.
 #include "models/llama.h"
 
 #include <cmath>
@@ -65,6 +66,21 @@ class Head : public Block {
  private:
   RMSNorm norm_;
   ColumnParallelLinear lm_head_;
+};
+
+/// What the last token has become, to labels.
+class ClassifierHead : public Block {
+ public:
+  ClassifierHead(const LayerBuilder& b, float eps)
+      : norm_(b, "norm.weight", eps), score_(b, "score.weight") {}
+  Tensor forward(Forward& f, Tensor x) const override {
+    const Tensor last = pool(f, Pooling::last, false, x);  // [sequences, hidden]
+    return score_(f, norm_(f, last));                      // [sequences, num_labels]
+  }
+
+ private:
+  RMSNorm norm_;
+  ReplicatedLinear score_;
 };
 
 /// Parameters of one layer; `prefix` is "model.layers.N.".
@@ -168,6 +184,11 @@ void read_llama_sizes(const HfConfig& config, DType dtype, const LlamaDefaults& 
   if (activation != "silu" && activation != "swish") {  // two names of one function
     config.reject("hidden_act", "\"silu\", the only activation of this family");
   }
+  if (config.is_sequence_classifier()) {
+    spec.output = Output::pooled;
+    spec.output_size = config.num_labels();
+    spec.whole_sequences = true;
+  }
   const std::int64_t layers = config.size("num_hidden_layers", SizeLimits::layers);
   spec.blocks.resize(static_cast<std::size_t>(layers) + 2);
   llama.rms_norm_eps =
@@ -215,8 +236,13 @@ void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama) {
       spec.blocks[i].sliding_window = llama.sliding_windows[i - 1];
     }
   }
+  if (spec.output == Output::pooled) {
+    head = {"score.weight", "score.weight", spec.output_size, spec.hidden_size, {}};
+    for (BlockSpec& block : spec.blocks) block.cache = CacheUse::step;
+  }
   const ParameterSpec norm{"norm.weight", "model.norm.weight", spec.hidden_size, 0, {}};
-  spec.blocks.back() = {BlockKind::head, "lm_head", {norm, head}};
+  spec.blocks.back() = {
+      BlockKind::head, spec.output == Output::pooled ? "score" : "lm_head", {norm, head}};
   spec.cut();
 }
 
@@ -242,6 +268,9 @@ std::unique_ptr<Block> LlamaModel::build(const LayerBuilder& builder, std::int64
     case BlockKind::embed:
       return std::make_unique<Embed>(builder);
     case BlockKind::head:
+      if (spec_.output == Output::pooled) {
+        return std::make_unique<ClassifierHead>(builder, config_.rms_norm_eps);
+      }
       return std::make_unique<Head>(builder, config_.rms_norm_eps);
     case BlockKind::norm:
     case BlockKind::layer:

@@ -128,9 +128,9 @@ const TensorInfo* find_with_or_without_prefix(const TensorSource& source, std::s
 const TensorInfo* find_tensor(const TensorSource& source, std::string_view name) {
   if (const TensorInfo* found = find_with_or_without_prefix(source, name)) return found;
   // Checkpoints made from TensorFlow's name a norm's weight gamma and its bias beta.
-  for (const auto& [now, then] : {std::pair<std::string_view, std::string_view>{
-                                      "LayerNorm.weight", "LayerNorm.gamma"},
-                                  {"LayerNorm.bias", "LayerNorm.beta"}}) {
+  for (const auto& [now, then] :
+       {std::pair<std::string_view, std::string_view>{"LayerNorm.weight", "LayerNorm.gamma"},
+        {"LayerNorm.bias", "LayerNorm.beta"}}) {
     if (!name.ends_with(now)) continue;
     return find_with_or_without_prefix(
         source, fmt::format("{}{}", name.substr(0, name.size() - now.size()), then));

@@ -34,8 +34,8 @@ class Block {
   /// (core/model_spec.h), the head: [tokens, hidden] -> [sequences, output_size]; of hidden states:
   /// [tokens, hidden] -> the same.
   virtual Tensor forward(Forward& forward, Tensor x) const = 0;
-  /// Keeps what the block needs of the encoder's output `source` [tokens, hidden] until the sequences
-  /// end: a decoder layer the keys and values that it will look at. Not collective.
+  /// Keeps what the block needs of the encoder's output `source` [tokens, hidden] until the
+  /// sequences end: a decoder layer the keys and values that it will look at. Not collective.
   virtual void keep_source(Forward& forward, Tensor source) const {
     (void)forward;
     (void)source;

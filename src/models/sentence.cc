@@ -31,7 +31,8 @@ constexpr std::array<PoolingKey, 6> pooling_keys = {{
 std::string folder_of(const nlohmann::json& module, const std::string& where) {
   const std::string path = module.value("path", "");
   if (path.starts_with('/') || path.find("..") != std::string::npos) {
-    fail(ErrorKind::input, "{}: path \"{}\" does not lie within the model's directory", where, path);
+    fail(ErrorKind::input, "{}: path \"{}\" does not lie within the model's directory", where,
+         path);
   }
   return path;
 }

@@ -12,16 +12,16 @@ namespace trireme {
 namespace {
 
 bool is_harmless(std::string_view name) {
-  constexpr std::string_view buffers[] = {"rotary_emb.inv_freq",     ".attn.bias",
-                                          ".attn.masked_bias",       ".attention.bias",
-                                          ".attention.masked_bias",  "embeddings.position_ids",
+  constexpr std::string_view buffers[] = {"rotary_emb.inv_freq",      ".attn.bias",
+                                          ".attn.masked_bias",        ".attention.bias",
+                                          ".attention.masked_bias",   "embeddings.position_ids",
                                           "embeddings.token_type_ids"};
   // What pre-training left behind: a BERT is asked for its vectors, or for one task.
   constexpr std::string_view left[] = {"pooler.", "bert.pooler.", "roberta.pooler.", "cls."};
   // A tied output layer is the embedding once more; an untied one is read.
-  constexpr std::string_view outputs[] = {"lm_head.", "cls.predictions.decoder.",
-                                          "vocab_projector.weight", "vocab_transform.",
-                                          "vocab_layer_norm.", "vocab_projector."};
+  constexpr std::string_view outputs[] = {
+      "lm_head.",         "cls.predictions.decoder.", "vocab_projector.weight",
+      "vocab_transform.", "vocab_layer_norm.",        "vocab_projector."};
   const auto begins = [&](std::string_view begin) { return name.starts_with(begin); };
   return std::ranges::any_of(buffers, [&](std::string_view end) { return name.ends_with(end); }) ||
          std::ranges::any_of(left, begins) || std::ranges::any_of(outputs, begins);

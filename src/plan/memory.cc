@@ -124,10 +124,11 @@ std::int64_t workspace_floats(const ModelSpec& model, const TensorShard& shard, 
       std::max(largest_subtrees(model.head_shards.count(), shard.head_shards).size(),
                largest_subtrees(model.mlp_shards.count(), shard.mlp_shards).size()));
   const std::int64_t attention = hidden + qkv + heads + hidden * subtrees;
+  const std::int64_t distances = shard.heads.size() * model.score_distances;
   const std::int64_t feed_forward = hidden + 3 * mlp + hidden * subtrees;
   constexpr std::int64_t slack = 64 * 16;  // matrices start on cache lines
   std::int64_t floats =
-      limits.max_step_tokens * (hidden + std::max(attention, feed_forward)) + slack;
+      limits.max_step_tokens * (hidden + std::max(attention, feed_forward)) + distances + slack;
   if (blocks.end == static_cast<std::int64_t>(model.blocks.size())) {
     floats += output_floats(model, shard, limits);
   }

@@ -42,8 +42,8 @@ std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
       WantedRow w{.row = row, .sequence = s};
       w.sample = sequence.sample && i + 1 + static_cast<std::size_t>(sequence.drafts) >= rows;
       if (!sequence.targets.empty()) w.target = sequence.targets[i];
-      w.returned = sequence.logits || (at != sequence.logits_at.end() &&
-                                       static_cast<std::size_t>(*at) == i);
+      w.returned =
+          sequence.logits || (at != sequence.logits_at.end() && static_cast<std::size_t>(*at) == i);
       if (w.returned && !sequence.logits) ++at;
       w.all_logits = w.returned || (w.sample && !sequence.sampler.is_argmax());
       if (w.sample || w.target >= 0 || w.all_logits) wanted.push_back(w);

@@ -145,9 +145,9 @@ void Scheduler::emit_source(Sequence& sequence, Step& step, StepPlan& plan) {
 std::int64_t Scheduler::promised_blocks() const {
   std::int64_t promised = 0;
   for (const SequencePtr& sequence : running_) {
-    promised += std::max<std::int64_t>(
-        0, blocks_of(sequence->request) - size_of_list(sequence->blocks) -
-               size_of_list(sequence->source_blocks));
+    promised +=
+        std::max<std::int64_t>(0, blocks_of(sequence->request) - size_of_list(sequence->blocks) -
+                                      size_of_list(sequence->source_blocks));
   }
   return promised;
 }

@@ -57,7 +57,7 @@ struct SchedulerLimits {
   std::int64_t max_model_len = 0;   ///< longest sequence, prompt and output
   std::int64_t max_source_len = 0;  ///< of an encoder-decoder model; 0: it is none
   bool whole_sequences = false;     ///< a step holds whole sequences, and no blocks are kept
-  int micro_batches = 1;           ///< steps in flight at once: the number of pipeline stages
+  int micro_batches = 1;            ///< steps in flight at once: the number of pipeline stages
   SpeculationLimits speculation;
 };
 

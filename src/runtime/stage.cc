@@ -42,8 +42,7 @@ struct Stage::Batch {
       sequences.push_back(
           {begin, rows, sequence.position_begin, table, both_ways ? rows : std::int64_t{0}});
       if (model.is_encoder_decoder()) {
-        sources.push_back(
-            {begin, rows, 0, sequence.source_blocks.data(), sequence.source_tokens});
+        sources.push_back({begin, rows, 0, sequence.source_blocks.data(), sequence.source_tokens});
       }
       add_rows(sequence);
     }

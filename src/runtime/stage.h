@@ -54,14 +54,16 @@ class Stage {
   std::int64_t multiply_adds_per_row() const;
 
   /// Runs the step through this rank's blocks, exchanging hidden states with the neighbouring
-  /// stages. The first rank of the last stage returns the result. A step of an encoder-decoder model
-  /// passes the blocks of its phase only: the encoder's and, with `encode`, the decoder's layers,
-  /// which keep the source; or the decoder's.
+  /// stages. The first rank of the last stage returns the result. A step of an encoder-decoder
+  /// model passes the blocks of its phase only: the encoder's and, with `encode`, the decoder's
+  /// layers, which keep the source; or the decoder's.
   std::optional<StepResult> execute(const StepPlan& plan);
 
  private:
   struct Batch;
-  std::int64_t block_count() const { return static_cast<std::int64_t>(model_.spec().blocks.size()); }
+  std::int64_t block_count() const {
+    return static_cast<std::int64_t>(model_.spec().blocks.size());
+  }
   Range blocks_of(const StepPlan& plan) const;
   int neighbour(int stages_ahead) const;
   Tensor receive_input(Forward& forward);

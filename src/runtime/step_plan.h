@@ -15,8 +15,8 @@ namespace trireme {
 struct StepSequence {
   std::int64_t position_begin = 0;
   std::vector<std::int32_t> tokens;
-  /// Cache blocks of positions [0, position_begin + tokens); none where a step holds whole sequences
-  /// and the cache is the step's own.
+  /// Cache blocks of positions [0, position_begin + tokens); none where a step holds whole
+  /// sequences and the cache is the step's own.
   std::vector<std::int32_t> blocks;
   std::vector<std::int32_t> type_ids;  ///< one per token, or empty: all 0
   std::vector<float> features;         ///< [tokens, hidden_size] in place of tokens, or empty
@@ -34,9 +34,10 @@ struct StepSequence {
 
   /// For scoring: the id whose log-probability each row gives, or -1.
   std::vector<std::int32_t> targets;
-  bool logits = false;  ///< also return every row's logits
+  bool logits = false;                  ///< also return every row's logits
   std::vector<std::int32_t> logits_at;  ///< or of these of its rows, ascending
-  bool hidden = false;  ///< return the last layer's hidden states instead of what they are pooled to
+  bool hidden =
+      false;  ///< return the last layer's hidden states instead of what they are pooled to
 };
 
 struct StepPlan {

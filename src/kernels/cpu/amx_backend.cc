@@ -98,6 +98,9 @@ class AmxBackend final : public Backend {
                 std::int64_t cols) const override {
     base_->add_bias(threads, x, bias, rows, cols);
   }
+  void scale(ThreadPool& threads, float* x, float factor, std::int64_t count) const override {
+    base_->scale(threads, x, factor, count);
+  }
   void pool(ThreadPool& threads, const PoolArgs& args) const override {
     base_->pool(threads, args);
   }

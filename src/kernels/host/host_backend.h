@@ -17,6 +17,7 @@ class HostBackend : public Backend {
   void embedding(ThreadPool& threads, std::span<const std::int32_t> ids, Range vocab,
                  const MatrixShape& shape, const std::byte* table, float* out) const override;
   void kv_write(ThreadPool& threads, const KvWriteArgs& args) const override;
+  void scale(ThreadPool& threads, float* x, float factor, std::int64_t count) const override;
   void pool(ThreadPool& threads, const PoolArgs& args) const override;
 };
 

@@ -1,4 +1,4 @@
-// One vector for the rows of a sequence.
+// Scaling, and one vector for the rows of a sequence.
 #include <algorithm>
 #include <cmath>
 
@@ -71,6 +71,14 @@ void normalize(float* x, std::int64_t cols) {
 }
 
 }  // namespace
+
+void HostBackend::scale(ThreadPool& threads, float* x, float factor, std::int64_t count) const {
+  const std::int64_t parts = ceil_div(count, few_elements);
+  for_parts(threads, parts, count, few_elements, [&](std::int64_t part) {
+    const std::int64_t end = std::min(count, (part + 1) * few_elements);
+    for (std::int64_t i = part * few_elements; i < end; ++i) x[i] *= factor;
+  });
+}
 
 void HostBackend::pool(ThreadPool& threads, const PoolArgs& args) const {
   std::int64_t rows = 0;
