@@ -30,12 +30,10 @@ std::vector<std::int32_t> read_ids(const TensorSource& file, const std::string& 
   return ids;
 }
 
-}  // namespace
-
-std::vector<std::filesystem::path> golden_directories() {
+std::vector<std::filesystem::path> directories_in(std::initializer_list<std::string_view> folders) {
   std::vector<std::filesystem::path> directories;
   const std::filesystem::path data = std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data";
-  for (const char* const folder : {"golden", "gguf/models"}) {
+  for (const std::string_view folder : folders) {
     for (const auto& entry : std::filesystem::directory_iterator(data / folder)) {
       if (std::filesystem::exists(entry.path() / "golden.safetensors")) {
         directories.push_back(entry.path());
@@ -44,6 +42,35 @@ std::vector<std::filesystem::path> golden_directories() {
   }
   std::sort(directories.begin(), directories.end());
   return directories;
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> golden_directories() {
+  return directories_in({"golden", "gguf/models"});
+}
+
+std::vector<std::filesystem::path> task_golden_directories(const std::string& tensor) {
+  std::vector<std::filesystem::path> directories = directories_in({"tasks"});
+  std::erase_if(directories, [&](const std::filesystem::path& directory) {
+    return !tensor.empty() && !GoldenTensors(directory).has(tensor);
+  });
+  return directories;
+}
+
+GoldenTensors::GoldenTensors(const std::filesystem::path& directory)
+    : file_(open_safetensors(directory / "golden.safetensors")) {}
+GoldenTensors::~GoldenTensors() = default;
+
+bool GoldenTensors::has(const std::string& name) const { return file_->find(name) != nullptr; }
+std::int64_t GoldenTensors::rows(const std::string& name) const {
+  return file_->find(name)->shape.front();
+}
+std::vector<float> GoldenTensors::floats(const std::string& name) const {
+  return read_all<float>(*file_, name);
+}
+std::vector<std::int32_t> GoldenTensors::ids(const std::string& name) const {
+  return read_ids(*file_, name);
 }
 
 GoldenCase load_golden(const std::filesystem::path& directory) {
