@@ -4,11 +4,11 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "text/bert_normalizer.h"
 #include "text/byte_level.h"
+#include "text/charsmap.h"
 #include "text/json_view.h"
 #include "text/pattern_json.h"
-#include "text/unicode.h"
-#include "text/utf8.h"
 
 namespace trireme::text {
 namespace {
@@ -71,10 +71,7 @@ class Replace final : public Normalizer {
 class UnicodeForm final : public Normalizer {
  public:
   explicit UnicodeForm(Form form) : form_(form) {}
-  void apply(NormalizedText& text) const override {
-    text.text = normalize(text.text, form_);
-    if (text.origin > 0) text.origin = text.text.empty() ? 0 : utf8_length(text.text[0]);
-  }
+  void apply(NormalizedText& text) const override { normalize_to(text, form_); }
 
  private:
   Form form_;
@@ -83,14 +80,7 @@ class UnicodeForm final : public Normalizer {
 class Lowercase final : public Normalizer {
  public:
   void apply(NormalizedText& text) const override {
-    std::string out;
-    out.reserve(text.text.size());
-    std::size_t origin = 0;
-    for (std::size_t at = 0; at < text.text.size();) {
-      append_lowercase(out, next_code_point(text.text, at));
-      if (at <= text.origin) origin = out.size();
-    }
-    text = {std::move(out), origin};
+    rewrite_characters(text, [](char32_t c, std::string& out) { append_lowercase(out, c); });
   }
 };
 
@@ -117,15 +107,30 @@ class Strip final : public Normalizer {
 class StripAccents final : public Normalizer {
  public:
   void apply(NormalizedText& text) const override {
-    std::string out;
-    std::size_t origin = 0;
-    for (std::size_t at = 0; at < text.text.size();) {
-      const std::size_t begin = at;
-      if (is_combining_mark(next_code_point(text.text, at))) continue;
-      out.append(text.text, begin, at - begin);
-      if (at <= text.origin) origin = out.size();
-    }
-    text = {std::move(out), origin};
+    rewrite_characters(text, [](char32_t c, std::string& out) {
+      if (!is_combining_mark(c)) append_utf8(out, c);
+    });
+  }
+};
+
+// The characters that sentencepiece's nmt_nfkc removes or makes spaces.
+class Nmt final : public Normalizer {
+ public:
+  void apply(NormalizedText& text) const override {
+    rewrite_characters(text, [](char32_t c, std::string& out) {
+      if (!is_removed(c)) append_utf8(out, is_space(c) ? U' ' : c);
+    });
+  }
+
+ private:
+  static bool is_removed(char32_t c) {
+    return (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F ||
+           c == 0x8F || c == 0x9F;
+  }
+  static bool is_space(char32_t c) {
+    return c == 0x9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 ||
+           (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+           c == 0xFEFF || c == 0xFFFD;
   }
 };
 
@@ -140,7 +145,28 @@ class ByteLevel final : public Normalizer {
   }
 };
 
+std::unique_ptr<Normalizer> read_bert(const JsonView& json) {
+  BertNormalizerOptions options;
+  options.clean_text = json.flag("clean_text", true);
+  options.handle_chinese_chars = json.flag("handle_chinese_chars", true);
+  if (const auto strip = json.find("strip_accents")) options.strip_accents = strip->as_bool();
+  options.lowercase = json.flag("lowercase", true);
+  return make_bert_normalizer(options);
+}
+
+std::unique_ptr<Normalizer> read_precompiled(const JsonView& json) {
+  const JsonView charsmap = json.require("precompiled_charsmap");
+  const auto bytes = from_base64(charsmap.as_string());
+  if (!bytes) fail(ErrorKind::input, "{}: not valid base64", charsmap.where());
+  return make_precompiled(Charsmap(*bytes, charsmap.where()));
+}
+
 }  // namespace
+
+void normalize_to(NormalizedText& text, Form form) {
+  text.text = normalize(text.text, form);
+  if (text.origin > 0) text.origin = text.text.empty() ? 0 : utf8_length(text.text[0]);
+}
 
 std::unique_ptr<Normalizer> read_normalizer(const JsonView& json) {
   const std::string_view type = json.require("type").as_string();
@@ -166,14 +192,26 @@ std::unique_ptr<Normalizer> read_normalizer(const JsonView& json) {
   }
   if (type == "StripAccents") return std::make_unique<StripAccents>();
   if (type == "ByteLevel") return std::make_unique<ByteLevel>();
+  if (type == "BertNormalizer") return read_bert(json);
+  if (type == "Nmt") return std::make_unique<Nmt>();
+  if (type == "Precompiled") return read_precompiled(json);
   fail(ErrorKind::input,
        "{}: unknown normalizer \"{}\"; the known ones are Sequence, Prepend, Replace, NFC, NFD, "
-       "NFKC, NFKD, Lowercase, Strip, StripAccents and ByteLevel",
+       "NFKC, NFKD, Lowercase, Strip, StripAccents, ByteLevel, BertNormalizer, Nmt and Precompiled",
        json.where(), type);
 }
 
 std::unique_ptr<Normalizer> make_nfc_normalizer() {
   return std::make_unique<UnicodeForm>(Form::nfc);
+}
+
+std::unique_ptr<Normalizer> make_sentencepiece_normalizer(std::unique_ptr<Normalizer> first) {
+  std::vector<std::unique_ptr<Normalizer>> steps;
+  if (first) steps.push_back(std::move(first));
+  steps.push_back(std::make_unique<Strip>(false, true));
+  steps.push_back(std::make_unique<Replace>(
+      std::make_unique<Regex>(" {2,}", "the built-in pattern"), "\xE2\x96\x81"));
+  return std::make_unique<Sequence>(std::move(steps));
 }
 
 }  // namespace trireme::text

@@ -154,7 +154,22 @@ bool is_combining_mark(char32_t c) {
          !contains(marks_since_unicode_8(), c);
 }
 
+bool is_nonspacing_mark(char32_t c) {
+  if (c < 0x300) return false;
+  if (contains(nonspacing_until_unicode_8(), c)) return true;
+  return category(c) == UTF8PROC_CATEGORY_MN && !contains(nonspacing_since_unicode_8(), c);
+}
+
+bool is_removed_by_clean_text(char32_t c) {
+  if (c >= ' ' && c < 0x7F) return false;
+  return contains(removed_by_clean_text(), c);
+}
+
 void append_lowercase(std::string& out, char32_t c) {
+  if (c < 0x80) {
+    out.push_back(static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c));
+    return;
+  }
   if (c == 0x130) {  // the one character with a longer lowercase form that needs no context
     out += "i\xCC\x87";
     return;

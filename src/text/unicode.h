@@ -19,6 +19,12 @@ bool is_word(char32_t c);
 /// What StripAccents removes: M* of Unicode 8.
 bool is_combining_mark(char32_t c);
 
+/// What BertNormalizer's strip_accents removes: Mn of Unicode 8.
+bool is_nonspacing_mark(char32_t c);
+/// What BertNormalizer's clean_text removes: U+0000, U+FFFD, and Cc, Cf and Co of Unicode 8 but for
+/// tab, line feed and carriage return.
+bool is_removed_by_clean_text(char32_t c);
+
 /// Appends the full lowercase mapping of `c`.
 void append_lowercase(std::string& out, char32_t c);
 

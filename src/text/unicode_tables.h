@@ -51,6 +51,11 @@ std::span<const CodePointRange> punctuation_until_unicode_8();
 /// M* likewise.
 std::span<const CodePointRange> marks_since_unicode_8();
 std::span<const CodePointRange> marks_until_unicode_8();
+/// Mn likewise.
+std::span<const CodePointRange> nonspacing_since_unicode_8();
+std::span<const CodePointRange> nonspacing_until_unicode_8();
+/// What BertNormalizer removes with clean_text: all of it, not only where libraries differ.
+std::span<const CodePointRange> removed_by_clean_text();
 /// Lowercase mappings that Unicode 16 and 17 added.
 std::span<const LowercaseRange> lowercase_since_unicode_15();
 /// Characters with a combining class, a decomposition or a composition newer than Unicode 9.
