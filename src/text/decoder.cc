@@ -72,6 +72,11 @@ std::unique_ptr<DecodeStep> read_metaspace(const JsonView& json) {
   return make_step([=] { return std::make_unique<MetaspaceStage>(*replacement, drop_first); });
 }
 
+std::unique_ptr<DecodeStep> word_piece_step(std::string_view prefix, bool cleanup) {
+  auto kept = std::make_shared<const std::string>(prefix);
+  return make_step([=] { return std::make_unique<WordPieceStage>(*kept, cleanup); });
+}
+
 void read_into(const JsonView& json, Decoder& decoder) {
   const std::string_view type = json.require("type").as_string();
   if (type == "Sequence") {
@@ -88,10 +93,13 @@ void read_into(const JsonView& json, Decoder& decoder) {
     decoder.add(read_replace(json));
   } else if (type == "Metaspace") {
     decoder.add(read_metaspace(json));
+  } else if (type == "WordPiece") {
+    decoder.add(
+        word_piece_step(json.require("prefix").as_string(), json.require("cleanup").as_bool()));
   } else {
     fail(ErrorKind::input,
          "{}: unknown decoder \"{}\"; the known ones are Sequence, ByteLevel, ByteFallback, Fuse, "
-         "Strip, Replace and Metaspace",
+         "Strip, Replace, Metaspace and WordPiece",
          json.where(), type);
   }
 }
@@ -117,6 +125,19 @@ Decoder read_decoder(const JsonView& json) {
 Decoder make_byte_level_decoder() {
   Decoder decoder;
   decoder.add(plain_step<ByteLevelStage>());
+  return decoder;
+}
+
+Decoder make_word_piece_decoder() {
+  Decoder decoder;
+  decoder.add(word_piece_step("##", true));
+  return decoder;
+}
+
+Decoder make_metaspace_decoder(bool drop_first) {
+  Decoder decoder;
+  decoder.add(
+      make_step([=] { return std::make_unique<MetaspaceStage>("\xE2\x96\x81", drop_first); }));
   return decoder;
 }
 

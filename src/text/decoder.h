@@ -58,6 +58,13 @@ Decoder read_decoder(const JsonView& json);
 /// The ByteLevel decoder, which GPT-2's vocab.json implies.
 Decoder make_byte_level_decoder();
 
+/// The WordPiece decoder, which BERT's vocab.txt implies.
+Decoder make_word_piece_decoder();
+
+/// The Metaspace decoder with U+2581, which sentencepiece's models imply; `drop_first`: text begins
+/// without its space.
+Decoder make_metaspace_decoder(bool drop_first);
+
 /// What a tokenizer file without a decoder means: the tokens with spaces between them.
 Decoder make_joining_decoder();
 

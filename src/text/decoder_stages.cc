@@ -145,6 +145,37 @@ void MetaspaceStage::end_token() {
   next().end_token();
 }
 
+namespace {
+
+void replace_all(std::string& text, std::string_view what, std::string_view by) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) {
+    text.replace(at, what.size(), by);
+  }
+}
+
+}  // namespace
+
+void WordPieceStage::token(std::string_view content) {
+  constexpr std::pair<std::string_view, std::string_view> kCleanups[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  std::string out;
+  if (first_) {
+    out = content;
+  } else if (content.starts_with(prefix_)) {
+    out = content.substr(prefix_.size());
+  } else {
+    out.append(" ").append(content);
+  }
+  first_ = false;
+  // Where there is no space there is nothing to clean up.
+  if (cleanup_ && out.find(' ') != std::string::npos) {
+    for (const auto& [what, by] : kCleanups) replace_all(out, what, by);
+  }
+  pass_on(out);
+}
+
 void JoinStage::start() {
   if (!started_ && !first_) next().write(" ");
   started_ = true;

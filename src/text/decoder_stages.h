@@ -120,6 +120,20 @@ class MetaspaceStage final : public DecodeStage {
   bool dropping_;
 };
 
+/// Puts a space between words: before a token that does not begin with `prefix`, which goes. With
+/// `cleanup`, takes the space from English punctuation and contractions.
+class WordPieceStage final : public WholeTokenStage {
+ public:
+  WordPieceStage(std::string_view prefix, bool cleanup) : prefix_(prefix), cleanup_(cleanup) {}
+
+ private:
+  void token(std::string_view content) override;
+
+  std::string_view prefix_;
+  bool cleanup_;
+  bool first_ = true;
+};
+
 /// Puts a space between tokens.
 class JoinStage final : public DecodeStage {
  public:

@@ -1,6 +1,8 @@
 // The "pre_tokenizer" of a tokenizer file: how the normalized text is cut into words.
 #include "text/pre_tokenizer.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "text/byte_level.h"
 #include "text/json_view.h"
@@ -89,7 +91,7 @@ class ByteLevel final : public PreTokenizer {
 
 class Metaspace final : public PreTokenizer {
  public:
-  enum class Prepend { always, first, never };
+  using Prepend = MetaspacePrepend;
 
   Metaspace(std::string replacement, Prepend prepend, bool split)
       : replacement_(std::move(replacement)), prepend_(prepend) {
@@ -122,6 +124,43 @@ class Metaspace final : public PreTokenizer {
   std::unique_ptr<Pattern> pattern_;
 };
 
+// Words at white space, with every punctuation character a word of its own.
+class BertWords final : public PreTokenizer {
+ public:
+  void apply(Splits& splits) const override {
+    std::vector<Piece> result;
+    result.reserve(splits.text.size() / 4 + splits.pieces.size());
+    for (const Piece& piece : splits.pieces) {
+      if (piece.id != Piece::kNoId) {
+        result.push_back(piece);
+      } else {
+        cut(splits.text, piece, result);
+      }
+    }
+    splits.pieces = std::move(result);
+  }
+
+ private:
+  static void cut(std::string_view text, const Piece& piece, std::vector<Piece>& result) {
+    const std::size_t origin_end = piece.begin + piece.origin;
+    const auto add = [&](std::size_t begin, std::size_t end) {
+      if (begin == end) return;
+      result.push_back({begin, end, std::clamp(origin_end, begin, end) - begin});
+    };
+    std::size_t word = piece.begin;
+    for (std::size_t at = piece.begin; at < piece.end;) {
+      const std::size_t here = at;
+      const char32_t c = next_code_point(text, at);
+      const bool space = is_white_space(c);
+      if (!space && !is_punctuation(c)) continue;
+      add(word, here);
+      if (!space) add(here, at);
+      word = at;
+    }
+    add(word, piece.end);
+  }
+};
+
 SplitBehavior read_behavior(const JsonView& json) {
   const std::string_view name = json.as_string();
   if (name == "Removed") return SplitBehavior::removed;
@@ -136,18 +175,18 @@ SplitBehavior read_behavior(const JsonView& json) {
 }
 
 std::unique_ptr<PreTokenizer> read_metaspace(const JsonView& json) {
-  auto prepend = Metaspace::Prepend::always;
+  auto prepend = MetaspacePrepend::always;
   if (const auto scheme = json.find("prepend_scheme")) {
     const std::string_view name = scheme->as_string();
-    if (name == "first") prepend = Metaspace::Prepend::first;
-    if (name == "never") prepend = Metaspace::Prepend::never;
+    if (name == "first") prepend = MetaspacePrepend::first;
+    if (name == "never") prepend = MetaspacePrepend::never;
     if (name != "always" && name != "first" && name != "never") {
       fail(ErrorKind::input, "{}: unknown scheme \"{}\"; expected always, first or never",
            scheme->where(), name);
     }
   }
   // Files of before 2023 say add_prefix_space instead.
-  if (!json.flag("add_prefix_space", true)) prepend = Metaspace::Prepend::never;
+  if (!json.flag("add_prefix_space", true)) prepend = MetaspacePrepend::never;
   const JsonView replacement = json.require("replacement");
   const std::string_view content = replacement.as_string();
   if (content.empty() || utf8_length(content[0]) != content.size()) {
@@ -197,18 +236,25 @@ std::unique_ptr<PreTokenizer> read_pre_tokenizer(const JsonView& json) {
     return split_characters(is_punctuation,
                             behavior ? read_behavior(*behavior) : SplitBehavior::isolated);
   }
+  if (type == "BertPreTokenizer") return make_bert_pre_tokenizer();
   if (type == "WhitespaceSplit") return split_characters(is_white_space, SplitBehavior::removed);
   if (type == "Whitespace") {
     return std::make_unique<Split>(std::make_unique<WordPattern>(), SplitBehavior::removed, true);
   }
   fail(ErrorKind::input,
        "{}: unknown pre-tokenizer \"{}\"; the known ones are Sequence, ByteLevel, Split, "
-       "Metaspace, Digits, Punctuation, Whitespace and WhitespaceSplit",
+       "Metaspace, Digits, Punctuation, Whitespace, WhitespaceSplit and BertPreTokenizer",
        json.where(), type);
 }
 
 std::unique_ptr<PreTokenizer> make_gpt2_pre_tokenizer(bool add_prefix_space) {
   return std::make_unique<ByteLevel>(add_prefix_space, regex(kGpt2Pattern));
+}
+
+std::unique_ptr<PreTokenizer> make_bert_pre_tokenizer() { return std::make_unique<BertWords>(); }
+
+std::unique_ptr<PreTokenizer> make_metaspace_pre_tokenizer(MetaspacePrepend prepend) {
+  return std::make_unique<Metaspace>("\xE2\x96\x81", prepend, true);
 }
 
 std::unique_ptr<PreTokenizer> make_qwen2_pre_tokenizer() {
