@@ -64,13 +64,12 @@ std::optional<TokenMatcher::Found> TokenMatcher::find(std::string_view text,
   return std::nullopt;
 }
 
-void AddedTokens::add(const AddedToken& token, const TokenTable& vocabulary,
-                      const Normalizer* normalizer) {
+void AddedTokens::add(const AddedToken& token, const Model& model, const Normalizer* normalizer) {
   if (token.content.empty()) return;
   auto known = ids_.find(token.content);
-  if (!known) known = vocabulary.find(token.content);
+  if (!known) known = model.vocabulary().find(token.content);
   const std::size_t index =
-      known ? static_cast<std::size_t>(*known) : vocabulary.size() + beyond_vocabulary_++;
+      known ? static_cast<std::size_t>(*known) : model.vocabulary_size() + beyond_vocabulary_++;
   if (index >= static_cast<std::size_t>(TokenTable::kMaxIds)) {
     fail(ErrorKind::input, "the added token \"{}\": more than {} tokens", token.content,
          TokenTable::kMaxIds);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/model.h"
 #include "text/normalizer.h"
 #include "text/splits.h"
 #include "text/token_table.h"
@@ -57,7 +58,7 @@ class TokenMatcher {
 class AddedTokens {
  public:
   /// Gives a token the model's id for its content, or else the next free one, as `tokenizers` does.
-  void add(const AddedToken& token, const TokenTable& vocabulary, const Normalizer* normalizer);
+  void add(const AddedToken& token, const Model& model, const Normalizer* normalizer);
 
   /// Cuts `text` at the tokens, normalizing what is between them.
   Splits split(std::string_view text, const Normalizer* normalizer) const;

@@ -55,16 +55,17 @@ const Merge* MergeTable::find(std::int32_t left, std::int32_t right) const {
 }
 
 Bpe::Bpe(TokenTable vocabulary, BpeOptions options)
-    : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
-  if (options_.unk_token) unk_id_ = vocabulary_.find(*options_.unk_token);
+    : Model(std::move(vocabulary)), options_(std::move(options)) {
+  const TokenTable& known = Model::vocabulary();
+  if (options_.unk_token) unk_id_ = known.find(*options_.unk_token);
   std::string name;
   for (char32_t c = 0; c < kShortCharacters; ++c) {
     name.clear();
     append_utf8(name, c);
-    short_characters_.push_back(vocabulary_.find(name).value_or(-1));
+    short_characters_.push_back(known.find(name).value_or(-1));
   }
   for (unsigned byte = 0; byte < 256; ++byte) {
-    byte_ids_.push_back(vocabulary_.find(fmt::format("<0x{:02X}>", byte)).value_or(-1));
+    byte_ids_.push_back(known.find(fmt::format("<0x{:02X}>", byte)).value_or(-1));
   }
 }
 
@@ -75,12 +76,12 @@ void Bpe::add_merge(std::string_view left, std::string_view right, std::string_v
          "{}: merge {} of \"{}\" and \"{}\": the token \"{}\" is not in the vocabulary", where,
          next_rank_, left, right, token);
   };
-  const auto left_id = vocabulary_.find(left);
+  const auto left_id = vocabulary().find(left);
   if (!left_id) unknown(left);
-  const auto right_id = vocabulary_.find(right);
+  const auto right_id = vocabulary().find(right);
   if (!right_id || right.size() < prefix) unknown(right);
   joined_.assign(left).append(right.substr(prefix));
-  const auto joined_id = vocabulary_.find(joined_);
+  const auto joined_id = vocabulary().find(joined_);
   if (!joined_id) unknown(joined_);
   merges_.add(*left_id, *right_id, {next_rank_++, *joined_id});
 }
@@ -91,7 +92,7 @@ std::optional<std::int32_t> Bpe::find_character(std::string_view character) cons
     const std::int32_t id = short_characters_[next_code_point(character, at)];
     return id < 0 ? std::nullopt : std::optional(id);
   }
-  return vocabulary_.find(character);
+  return vocabulary().find(character);
 }
 
 bool Bpe::add_bytes(std::string_view character, Scratch& scratch) const {
@@ -117,7 +118,7 @@ void Bpe::add_symbols(std::string_view word, Scratch& scratch) const {
       if (at == word.size()) name += options_.end_of_word_suffix;
       character = name;
     }
-    const auto id = decorated ? vocabulary_.find(character) : find_character(character);
+    const auto id = decorated ? vocabulary().find(character) : find_character(character);
     if (id) {
       if (pending_unk) scratch.symbols.push_back({*unk_id_, 0, 0});
       pending_unk = false;
@@ -184,9 +185,15 @@ void Bpe::merge_symbols(Scratch& scratch) const {
   }
 }
 
-void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<std::int32_t>& ids) const {
+void Bpe::encode(const Splits& splits, std::vector<std::int32_t>& ids) const {
+  Scratch scratch;
+  encode_pieces(splits, ids, [&](std::string_view word) { encode_word(word, scratch, ids); });
+}
+
+void Bpe::encode_word(std::string_view word, Scratch& scratch,
+                      std::vector<std::int32_t>& ids) const {
   if (options_.ignore_merges) {
-    if (const auto whole = vocabulary_.find(word)) return ids.push_back(*whole);
+    if (const auto whole = vocabulary().find(word)) return ids.push_back(*whole);
   }
   if (cache_.find(word, ids)) return;
   const std::size_t start = ids.size();

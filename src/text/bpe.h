@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/model_texts.h"
-#include "text/token_table.h"
+#include "text/model.h"
 #include "text/word_cache.h"
 
 namespace trireme::text {
@@ -52,10 +52,9 @@ class MergeTable {
   std::size_t size_ = 0;
 };
 
-/// A trained BPE model. encode is const and may run on any number of threads.
-class Bpe {
+class Bpe final : public Model {
  public:
-  /// Memory that one call of encode after another reuses; one per thread.
+  /// Memory that one word after another reuses.
   struct Scratch;
 
   Bpe(TokenTable vocabulary, BpeOptions options);
@@ -65,18 +64,15 @@ class Bpe {
   void add_merge(std::string_view left, std::string_view right, std::string_view where);
   void reserve_merges(std::size_t merges) { merges_.reserve(merges); }
 
-  /// Appends the ids of `word` (valid UTF-8) to `ids`.
-  void encode(std::string_view word, Scratch& scratch, std::vector<std::int32_t>& ids) const;
-
-  const TokenTable& vocabulary() const { return vocabulary_; }
+  void encode(const Splits& splits, std::vector<std::int32_t>& ids) const override;
 
  private:
+  void encode_word(std::string_view word, Scratch& scratch, std::vector<std::int32_t>& ids) const;
   std::optional<std::int32_t> find_character(std::string_view character) const;
   void add_symbols(std::string_view word, Scratch& scratch) const;
   bool add_bytes(std::string_view character, Scratch& scratch) const;
   void merge_symbols(Scratch& scratch) const;
 
-  TokenTable vocabulary_;
   MergeTable merges_;
   BpeOptions options_;
   std::optional<std::int32_t> unk_id_;

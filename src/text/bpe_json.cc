@@ -8,21 +8,6 @@
 namespace trireme::text {
 namespace {
 
-TokenTable read_vocabulary(const JsonView& json) {
-  const simdjson::dom::object tokens = json.as_object();
-  TokenTable table;
-  table.reserve(tokens.size());
-  for (const auto& [token, value] : tokens) {
-    std::int64_t id = 0;
-    if (value.get(id) != simdjson::SUCCESS || id < 0 || id >= TokenTable::kMaxIds) {
-      fail(ErrorKind::input, "{}: the id of \"{}\" is not an integer from 0 to {}", json.where(),
-           token, TokenTable::kMaxIds - 1);
-    }
-    table.add(token, static_cast<std::int32_t>(id));
-  }
-  return table;
-}
-
 // "a b", as merges.txt and older tokenizer files have it.
 void add_joined_merge(Bpe& bpe, std::string_view merge, std::string_view where) {
   const std::size_t space = merge.find(' ');
@@ -63,12 +48,6 @@ std::string optional_string(const JsonView& json, std::string_view key) {
 }  // namespace
 
 std::unique_ptr<Bpe> read_bpe(const JsonView& json) {
-  // Files of before 2020 leave the type out; only BPE has merges.
-  const auto type = json.find("type");
-  if (type ? type->as_string() != "BPE" : !json.find("merges")) {
-    fail(ErrorKind::input, "{}: unknown tokenizer model \"{}\"; the known one is BPE", json.where(),
-         type ? type->as_string() : "");
-  }
   if (const auto dropout = json.find("dropout")) {
     if (dropout->as_number() != 0) {
       fail(ErrorKind::input, "{}: dropout is for training; set it to null", dropout->where());

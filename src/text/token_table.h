@@ -28,6 +28,13 @@ class TokenTable {
                : std::string_view();
   }
   bool has(std::int32_t id) const { return text(id).data() != nullptr; }
+  /// Calls `visit(token, id)` for every distinct token, in no order.
+  template <typename Visit>
+  void each(Visit visit) const {
+    for (const Slot& slot : slots_) {
+      if (slot.id >= 0) visit(slot.token, slot.id);
+    }
+  }
   /// How many distinct tokens there are.
   std::size_t size() const { return size_; }
   /// The highest id and one.

@@ -15,7 +15,20 @@ Tokenizer::Tokenizer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Tokenizer::~Tokenizer() = default;
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
+std::pair<std::size_t, std::size_t> longest_first(std::size_t first, std::size_t second,
+                                                  std::size_t max_length) {
+  if (first <= max_length && second <= max_length - first) return {first, second};
+  const std::size_t shorter = std::min(first, second);
+  std::size_t longer = shorter > max_length ? shorter : std::max(shorter, max_length - shorter);
+  std::size_t other = shorter;
+  if (longer > max_length || other > max_length - longer) {
+    other = max_length / 2;
+    longer = max_length - other;
+  }
+  return first > second ? std::pair(longer, other) : std::pair(other, longer);
+}
+
+std::vector<std::int32_t> Tokenizer::tokenize(std::string_view text) const {
   // Positions in a word are 32 bits wide.
   constexpr std::size_t kMaxBytes = std::numeric_limits<std::int32_t>::max() / 8;
   if (text.size() > kMaxBytes) {
@@ -29,15 +42,39 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool add_spec
   if (parts_->pre_tokenizer) parts_->pre_tokenizer->apply(splits);
   std::vector<std::int32_t> ids;
   ids.reserve(text.size() / 3 + 4);
-  text::Bpe::Scratch scratch;
-  for (const text::Piece& piece : splits.pieces) {
-    if (piece.id != text::Piece::kNoId) {
-      ids.push_back(piece.id);
-    } else {
-      parts_->model->encode(splits.view(piece), scratch, ids);
-    }
+  parts_->model->encode(splits, ids);
+  return ids;
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
+  if (!add_special_tokens) return tokenize(text);
+  return encode_segments(text, std::nullopt).ids;
+}
+
+Encoding Tokenizer::encode_segments(std::string_view first, std::optional<std::string_view> second,
+                                    const EncodeOptions& options) const {
+  const bool is_pair = second.has_value();
+  std::vector<Encoding> texts;
+  texts.push_back({tokenize(first), {}});
+  if (is_pair) texts.push_back({tokenize(*second), {}});
+  if (options.max_length != EncodeOptions::kUnlimited) {
+    const std::size_t room = options.max_length - special_tokens_beside(is_pair, options);
+    const auto [stay, also_stay] =
+        longest_first(texts[0].ids.size(), is_pair ? texts[1].ids.size() : 0, room);
+    texts[0].ids.resize(stay);
+    if (is_pair) texts[1].ids.resize(also_stay);
   }
-  return add_special_tokens ? parts_->post_processor.apply(std::move(ids)) : ids;
+  return parts_->post_processor.apply(std::move(texts), options.add_special_tokens);
+}
+
+std::size_t Tokenizer::special_tokens_beside(bool is_pair, const EncodeOptions& options) const {
+  if (!options.add_special_tokens) return 0;
+  const std::size_t added = parts_->post_processor.added_tokens(is_pair);
+  if (added > options.max_length) {
+    fail(ErrorKind::input, "an encoding of at most {} tokens has no room for the {} special ones",
+         options.max_length, added);
+  }
+  return added;
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const {

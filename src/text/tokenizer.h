@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/model_texts.h"
+#include "text/encoding.h"
 
 namespace trireme {
 
@@ -43,6 +44,12 @@ class Tokenizer {
   /// with the byte offset, when the text is not valid UTF-8.
   std::vector<std::int32_t> encode(std::string_view text, bool add_special_tokens = true) const;
 
+  /// The same for one text or for a pair of them, with the types of the tokens and a limit. Error
+  /// (input) also when the special tokens alone exceed the limit, or when the file says nothing
+  /// that can be meant about pairs.
+  Encoding encode_segments(std::string_view first, std::optional<std::string_view> second,
+                           const EncodeOptions& options = {}) const;
+
   /// The text of `ids`. Ids that no token has are passed over. What is not valid UTF-8 becomes
   /// U+FFFD.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special_tokens = true) const;
@@ -60,6 +67,9 @@ class Tokenizer {
   struct Parts;
   explicit Tokenizer(std::unique_ptr<Parts> parts);
 
+  /// The tokens of a text, without any around it.
+  std::vector<std::int32_t> tokenize(std::string_view text) const;
+  std::size_t special_tokens_beside(bool is_pair, const EncodeOptions& options) const;
   /// A decoding that appends to `out`, to be fed by feed().
   std::unique_ptr<text::DecodeStage> start_decoding(std::string& out) const;
   void feed(text::DecodeStage& decoding, std::int32_t id, bool skip_special_tokens) const;

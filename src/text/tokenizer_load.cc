@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/error.h"
+#include "text/bpe.h"
 #include "text/json_view.h"
 #include "text/tokenizer_parts.h"
 
@@ -37,7 +38,7 @@ class TokenizerBuilder {
     }
     const auto decoder = json.find("decoder");
     parts_->decoder = decoder ? text::read_decoder(*decoder) : text::make_joining_decoder();
-    parts_->model = text::read_bpe(json.require("model"));
+    parts_->model = text::read_model(json.require("model"));
     if (const auto added_tokens = json.find("added_tokens")) {
       added_tokens->each([&](const JsonView& token) { add(text::read_added_token(token)); });
     }
@@ -75,7 +76,7 @@ class TokenizerBuilder {
 
  private:
   void add(const AddedToken& token) {
-    parts_->added_tokens.add(token, parts_->model->vocabulary(), parts_->normalizer.get());
+    parts_->added_tokens.add(token, *parts_->model, parts_->normalizer.get());
   }
 
   void add_special(std::string_view content) {
@@ -115,7 +116,11 @@ class TokenizerBuilder {
     const auto token = config.find("bos_token");
     const std::string_view bos = token ? content_of(*token) : "<|endoftext|>";
     const auto id = parts_->added_tokens.find(bos);
-    if (id) parts_->post_processor.add({id, std::nullopt});
+    if (!id) return;
+    parts_->post_processor.add(text::make_template(
+        {{.ids = {*id}}, {.text = 0}},
+        {{.ids = {*id}}, {.text = 0}, {.ids = {*id}, .type_id = 1}, {.text = 1, .type_id = 1}},
+        config.where()));
   }
 
   std::unique_ptr<Tokenizer::Parts> parts_;

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "text/added_tokens.h"
-#include "text/bpe.h"
 #include "text/decoder.h"
+#include "text/model.h"
 #include "text/normalizer.h"
 #include "text/post_processor.h"
 #include "text/pre_tokenizer.h"
@@ -17,7 +17,7 @@ struct Tokenizer::Parts {
   text::AddedTokens added_tokens;
   std::unique_ptr<text::Normalizer> normalizer;       // may be absent
   std::unique_ptr<text::PreTokenizer> pre_tokenizer;  // may be absent
-  std::unique_ptr<text::Bpe> model;
+  std::unique_ptr<text::Model> model;
   text::PostProcessor post_processor;
   text::Decoder decoder;
 };

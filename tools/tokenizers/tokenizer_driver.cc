@@ -3,6 +3,7 @@
 //
 //   tokenizer_driver MODEL_DIRECTORY < requests > answers
 //   {"text": ".."} -> {"ids": [..], "plain": [..]}      with and without special tokens
+//   {"first": "..", "second": "..", "limit": 8 or null} -> the same with "types" and "plain_types"
 //   {"ids": [..]}  -> {"text": "..", "all": ".."}       without and with special tokens
 // Every decoding is also streamed; "stream" names what went wrong there, if anything did.
 #include <iostream>
@@ -31,7 +32,20 @@ std::string decode(const Tokenizer& tokenizer, const Ids& ids, bool skip, nlohma
   return text;
 }
 
+nlohmann::json answer_pair(const Tokenizer& tokenizer, const nlohmann::json& request) {
+  const std::string first = request["first"], second = request["second"];
+  trireme::EncodeOptions options;
+  const auto plain = tokenizer.encode_segments(first, second, {.add_special_tokens = false});
+  if (!request["limit"].is_null()) options.max_length = request["limit"];
+  const auto encoding = tokenizer.encode_segments(first, second, options);
+  return {{"ids", encoding.ids},
+          {"types", encoding.type_ids},
+          {"plain", plain.ids},
+          {"plain_types", plain.type_ids}};
+}
+
 nlohmann::json answer(const Tokenizer& tokenizer, const nlohmann::json& request) {
+  if (request.contains("first")) return answer_pair(tokenizer, request);
   nlohmann::json result;
   if (request.contains("text")) {
     const std::string text = request["text"];

@@ -96,8 +96,8 @@ TEST(Tokenizer, NamesUnknownComponents) {
     expect_complaint(content, "\"Mystery\"; the known ones are Sequence");
   }
   json content = good;
-  content["model"]["type"] = "Unigram";
-  expect_complaint(content, "unknown tokenizer model \"Unigram\"");
+  content["model"]["type"] = "Mystery";
+  expect_complaint(content, "unknown tokenizer model \"Mystery\"; the known ones are BPE");
   content = good;
   content["normalizer"]["normalizers"][0].erase("type");
   expect_complaint(content, "normalizer.normalizers[0]: the member \"type\" is missing");
