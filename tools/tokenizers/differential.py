@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares the tokenizers with Hugging Face's `tokenizers` on random text: encoding with and
-without special tokens, decoding and streaming of what was encoded and of random ids.
+without special tokens, pairs of texts, decoding and streaming of what was encoded and of random ids.
 
     differential.py --driver build/release/tokenizer_driver [--count 100000] [--seed 0] [DIR ...]
 
@@ -21,12 +21,13 @@ except ImportError:
     print("differential.py: the Python package tokenizers is not installed: nothing compared")
     sys.exit(77)
 
-from texts import random_text
+from texts import random_line
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHUNK = 5000
 # Tokens of the decoders' own spelling, which random ids alone would seldom put in a row.
 BYTE_RUN = 0.3
+LIMITS = [None] * 30 + [8, 9, 12, 13, 20, 40, 41]
 
 
 def random_ids(rng, tokenizer, size, bytes_):
@@ -64,13 +65,29 @@ def compare(driver, tokenizer, requests):
     lists = [r["ids"] for r in requests if "ids" in r]
     skipped = iter(tokenizer.decode_batch(lists))
     everything = iter(tokenizer.decode_batch(lists, skip_special_tokens=False))
+    both = [(r["first"], r["second"]) for r in requests if "first" in r]
+    pairs = iter(tokenizer.encode_batch(both))
+    plain_pairs = iter(tokenizer.encode_batch(both, add_special_tokens=False))
     for request, answer in zip(requests, ask(driver, requests)):
-        if "text" in request:
+        if "first" in request:
+            pair, plain_pair = next(pairs), next(plain_pairs)
+            if request["limit"]:
+                pair = limited(tokenizer, request)
+            expected = {"ids": pair.ids, "types": pair.type_ids, "plain": plain_pair.ids,
+                        "plain_types": plain_pair.type_ids}
+        elif "text" in request:
             expected = {"ids": next(ids).ids, "plain": next(plain).ids}
         else:
             expected = {"text": next(skipped), "all": next(everything)}
         if answer != expected:
             yield request, expected, answer
+
+
+def limited(tokenizer, request):
+    tokenizer.enable_truncation(request["limit"])
+    pair = tokenizer.encode(request["first"], request["second"])
+    tokenizer.no_truncation()
+    return pair
 
 
 def run(folder, driver, count, seed):
@@ -85,9 +102,11 @@ def run(folder, driver, count, seed):
     unlike = decoded_otherwise(tokenizer)
     differences = 0
     for start in range(0, count, CHUNK):
-        texts = [random_text(rng, added) for _ in range(min(CHUNK, count - start))]
+        texts = [random_line(rng, added) for _ in range(min(CHUNK, count - start))]
         requests = [{"text": text} for text in texts]
         requests += [{"ids": e.ids} for e in tokenizer.encode_batch(texts)]
+        requests += [{"first": a, "second": b, "limit": rng.choice(LIMITS)}
+                     for a, b in zip(texts[::4], texts[1::4])]
         requests += [{"ids": random_ids(rng, tokenizer, size, bytes_)} for _ in texts]
         requests = [r for r in requests if unlike.isdisjoint(r.get("ids", ()))]
         for request, expected, answer in compare([driver, str(folder)], tokenizer, requests):
@@ -95,7 +114,7 @@ def run(folder, driver, count, seed):
             if differences <= 5:
                 print(f"  {ascii(request)}\n    expected {ascii(expected)}\n    got      "
                       f"{ascii(answer)}")
-    print(f"{folder.name}: {count} texts, {2 * count} id lists, {differences} differences",
+    print(f"{folder.name}: {count} texts, {count // 4} pairs, {2 * count} id lists, {differences} differences",
           flush=True)
     return differences
 

@@ -14,13 +14,16 @@ import pathlib
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 from tokenizers import pre_tokenizers, processors, trainers
 
-from texts import MULTILINGUAL, golden_texts
+from charsmap import charsmap
+from rules import RULES
+from texts import MULTILINGUAL, golden_pairs, golden_texts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
           r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 META = "\u2581"
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def byte_level_alphabet():
@@ -161,8 +164,121 @@ def whitespace(corpus):
     return t
 
 
+def word_piece(corpus, normalizer, pre_tokenizer, size=800, special=SPECIAL, **options):
+    t = Tokenizer(models.WordPiece(unk_token=special[1]))
+    t.normalizer, t.pre_tokenizer = normalizer, pre_tokenizer
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special,
+                                        show_progress=False, limit_alphabet=300, **options)
+    t.train_from_iterator(corpus, trainer)
+    return t
+
+
+def bert(corpus):
+    t = word_piece(corpus, normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer())
+    t.decoder = decoders.WordPiece("##", cleanup=True)
+    t.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return t
+
+
+def bert_odd(corpus):
+    """Cased, another prefix, short words; types of its own; added tokens that normalize."""
+    t = word_piece(corpus, normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False,
+                                                      strip_accents=False, lowercase=False),
+                   pre_tokenizers.BertPreTokenizer(), 700, continuing_subword_prefix="@@")
+    data = json.loads(t.to_str())
+    data["model"] |= {"max_input_chars_per_word": 9, "continuing_subword_prefix": "@@"}
+    t = Tokenizer.from_str(json.dumps(data))
+    t.decoder = decoders.Sequence([decoders.WordPiece("@@", cleanup=False), decoders.Fuse()])
+    t.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    t.add_tokens([AddedToken("Caf\u00e9"), AddedToken("wherefore", single_word=True)])
+    return t
+
+
+def bert_accents(corpus):
+    """Accents without case, case without accents: what BERT's own files never have."""
+    t = word_piece(corpus, normalizers.Sequence([
+        normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=True,
+                                   strip_accents=True, lowercase=False), normalizers.Nmt()]),
+        pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(True)]))
+    t.decoder = decoders.WordPiece("##", cleanup=True)
+    t.post_processor = processors.Sequence([processors.RobertaProcessing(
+        ("[SEP]", 3), ("[CLS]", 2))])
+    t.add_special_tokens(["[MASK]"])
+    return t
+
+
+def word_level(corpus):
+    t = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    t.normalizer = normalizers.Lowercase()
+    t.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.WordLevelTrainer(vocab_size=500, special_tokens=["<unk>", "<s>"],
+                                        show_progress=False)
+    t.train_from_iterator(corpus, trainer)
+    t.post_processor = processors.TemplateProcessing(
+        single="<s>:2 $A:3", pair="$B:1 <s>:5 $A:7 <s>", special_tokens=[("<s>", 1)])
+    return t
+
+
+def unigram(corpus, normalizer, pre_tokenizer, special=("<pad>", "</s>", "<unk>"), size=900):
+    t = Tokenizer(models.Unigram())
+    t.normalizer, t.pre_tokenizer = normalizer, pre_tokenizer
+    trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=list(special),
+                                      unk_token="<unk>", show_progress=False)
+    t.train_from_iterator(corpus, trainer)
+    return t
+
+
+def ends(t):
+    t.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    return t
+
+
+def t5(corpus):
+    """The form of T5's own file; the rules are some of nmt_nfkc's and all that is odd about them."""
+    t = unigram(corpus, normalizers.Precompiled(charsmap(RULES)),
+                pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
+                                         pre_tokenizers.Metaspace(META, "always")]))
+    t.decoder = decoders.Metaspace(META, "always")
+    t.add_special_tokens([f"<extra_id_{i}>" for i in range(4, -1, -1)])
+    return ends(t)
+
+
+def spm_first(corpus):
+    """The form that `transformers` makes of sentencepiece's models, Metaspace for the text only."""
+    t = unigram(corpus, normalizers.Sequence([
+        normalizers.Precompiled(charsmap(RULES)), normalizers.Strip(False, True),
+        normalizers.Replace(Regex(" {2,}"), META)]), pre_tokenizers.Metaspace(META, "first"))
+    t.decoder = decoders.Metaspace(META, "first")
+    t.add_tokens([AddedToken("<sep>", normalized=False, lstrip=True),
+                  AddedToken("<cls>", normalized=False, special=True)])
+    return ends(t)
+
+
+def unigram_odd(corpus):
+    """Whole texts for words, byte fallback; scores with ties, above zero, and far below; a token
+    twice, and one that unknown characters make when they are put together."""
+    t = unigram(corpus, normalizers.NFKC(),
+                pre_tokenizers.Metaspace(META, "always", split=False), size=700)
+    data = json.loads(t.to_str())
+    vocab = data["model"]["vocab"]
+    vocab += [[f"<0x{b:02X}>", -9.0] for b in range(256) if b != 0xF0]
+    vocab += [[w, -2.5] for w in ("ab", "ba", "a", "b", "aba", "bab", "aa", "bb")]
+    vocab += [["the", -1.25], ["the", -7.75], ["\u4e8c\u4e00", -300.5], ["\u03b2", 2],
+              ["\U0001f600\U0001f600", -1e3], ["", -1.0]]
+    data["model"]["byte_fallback"] = True
+    t = Tokenizer.from_str(json.dumps(data))
+    t.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(META, "always"),
+                                   decoders.Fuse()])
+    t.add_tokens(["<new>", AddedToken("Romeo", single_word=True)])
+    return ends(t)
+
+
 KINDS = {f.__name__: f for f in (gpt2, llama3, qwen2, llama2, mistral, gpt2_odd, split_odd,
-                                 whitespace)}
+                                 whitespace, bert, bert_odd, bert_accents, word_level, t5,
+                                 spm_first, unigram_odd)}
 
 
 def build(name, corpus):
@@ -185,11 +301,15 @@ def build(name, corpus):
     return made
 
 
+def added_tokens(tokenizer):
+    return list(tokenizer.get_added_tokens_decoder().values())
+
+
 def golden(tokenizer):
     """What is left out of a case: "plain" if it is "ids", "decoded" if it is "text", "all" if it
     is "decoded"."""
     cases = []
-    for text in golden_texts(list(tokenizer.get_added_tokens_decoder().values())):
+    for text in golden_texts(added_tokens(tokenizer)):
         ids = tokenizer.encode(text).ids
         plain = tokenizer.encode(text, add_special_tokens=False).ids
         decoded = tokenizer.decode(ids)
@@ -205,10 +325,34 @@ def golden(tokenizer):
     return cases
 
 
+def pairs(tokenizer):
+    """Two texts, with a limit for some, and the ids and types of the pair."""
+    cases = []
+    for first, second, limit in golden_pairs(added_tokens(tokenizer)):
+        tokenizer.no_truncation()
+        if limit:
+            tokenizer.enable_truncation(limit)
+        encoding = tokenizer.encode(first, second)
+        plain = tokenizer.encode(first, second, add_special_tokens=False)
+        cases.append({"first": first, "second": second, "limit": limit, "ids": encoding.ids,
+                      "types": encoding.type_ids, "plain": plain.ids,
+                      "plain_types": plain.type_ids})
+    tokenizer.no_truncation()
+    return cases
+
+
+def freeze(folder, tokenizer):
+    """Writes what the package says: golden.json about texts, pairs.json about pairs."""
+    for name, cases in (("golden", golden(tokenizer)), ("pairs", pairs(tokenizer))):
+        lines = [json.dumps(case, separators=(",", ":")) for case in cases]
+        (folder / f"{name}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/data/tokenizers")
+    parser.add_argument("--keep", action="store_true", help="tokenizer.json as it is there")
     parser.add_argument("kinds", nargs="*", default=list(KINDS))
     args = parser.parse_args()
     corpus = MULTILINGUAL * 40
@@ -216,6 +360,9 @@ def main():
         corpus += args.corpus.read_text().splitlines(keepends=True)[:12000]
     for name in args.kinds or KINDS:
         folder = args.out / name
+        if args.keep:
+            freeze(folder, Tokenizer.from_file(str(folder / "tokenizer.json")))
+            continue
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer = build(name, corpus)
         data = json.loads(tokenizer.to_str())
@@ -225,9 +372,8 @@ def main():
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         (folder / "tokenizer.json").write_text(text)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        lines = [json.dumps(case, separators=(",", ":")) for case in golden(tokenizer)]
-        (folder / "golden.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
-        print(name, tokenizer.get_vocab_size(), len(text), "bytes,", len(lines), "cases")
+        freeze(folder, tokenizer)
+        print(name, tokenizer.get_vocab_size(), len(text), "bytes")
 
 
 if __name__ == "__main__":

@@ -82,13 +82,29 @@ RANGES = [(0x20, 0x7e)] * 6 + [(0, 0x1f), (0x80, 0xff), (0xa0, 0x17f), (0x300, 0
 SPACES = [" ", " ", " ", "  ", "\n", "\r\n", "\t", "   ", "\u00a0", "\u3000", "\n\n", " \n"]
 
 
-def random_text(rng, added):
+# Beyond those: the edges of BERT's blocks of ideographs, what it removes, and what takes part in
+# grapheme clusters, in every way that a cluster is held together.
+MORE_RANGES = RANGES + [
+    (0x3400, 0x340f), (0x4db0, 0x4dcf), (0x9ff0, 0x9fff), (0xf8f0, 0xf90f), (0xfaf0, 0xfb0f),
+    (0x2a6d0, 0x2a70f), (0x2b730, 0x2b74f), (0x2b810, 0x2b82f), (0x2b910, 0x2b92f),
+    (0x2ceA0, 0x2ceb0), (0x2f800, 0x2fa1f), (0x80, 0xa0), (0x600, 0x605), (0x2000, 0x206f),
+    (0xfff0, 0xffff), (0x1d165, 0x1d17f), (0xe0000, 0xe007f), (0x900, 0x963), (0x980, 0x9ff),
+    (0xa960, 0xa97c), (0xd7b0, 0xd7fb), (0x1160, 0x11ff), (0xac00, 0xac40), (0x1f1e6, 0x1f1ff),
+    (0x1b00, 0x1b4f), (0x1000, 0x109f), (0x110bd, 0x110cd), (0x11000, 0x11fff), (0x16d63, 0x16d6a)]
+CLUSTER_PARTS = ["\u0301", "\u0308\u0301", "\u200d", "\u200c", "\ufe0f", "\u00a9", "\u00ae", "\u0915",
+                 "\u0930", "\u094d", "\u09cd", "\u0903", "\u0600", "\u0d4e", "\u1100", "\u1161",
+                 "\u11a8", "\uac00", "\uac01", "\U0001f1e6", "\U0001f469", "\U0001f3fb",
+                 "\U0001f600", "\r", "\n", "\u0001", "\u3099", "a", "e", "\u304b", "z", "zz",
+                 "\ufb01", "\uff21", "\u0e33", "\u2026", " ", "\u00bd", "\u0958", "\u1a60", "\u113d0"]
+
+
+def random_text(rng, added, ranges=RANGES):
     """A string of up to thirty parts: words, characters of one script, spaces, added tokens."""
     parts = []
     for _ in range(rng.choice([1, 2, 3, 5, 8, 13, 30])):
         kind = rng.random()
         if kind < 0.35:
-            low, high = rng.choice(RANGES)
+            low, high = rng.choice(ranges)
             count = rng.choice([1, 1, 2, 3, 7])
             parts.append("".join(chr(c) for c in (rng.randint(low, high) for _ in range(count))
                                  if not 0xd800 <= c <= 0xdfff))
@@ -107,6 +123,41 @@ def random_text(rng, added):
         else:
             parts.append(rng.choice(["'s", "'T", "'re", "'VE", "'m", "'ll", "'D", "'", "2024"]))
     return "".join(parts)
+
+
+def random_clusters(rng):
+    """Characters that form grapheme clusters, and letters with marks."""
+    parts = []
+    for _ in range(rng.choice([2, 3, 5, 8, 20])):
+        if rng.random() < 0.6:
+            parts.append(rng.choice(CLUSTER_PARTS))
+        else:
+            low, high = rng.choice(MORE_RANGES)
+            c = rng.randint(low, high)
+            parts.append(" " if 0xd800 <= c <= 0xdfff else chr(c))
+    return "".join(parts)
+
+
+def random_line(rng, added):
+    """What the differential tests take: any of the above, now and then a long word."""
+    kind = rng.random()
+    if kind < 0.2:
+        return random_clusters(rng)
+    if kind < 0.23:
+        return rng.choice(["a", "ab", "the", "\u4e00", "e\u0301", "z", "\u2581"]) * rng.randint(1, 300)
+    return random_text(rng, added, RANGES if kind < 0.6 else MORE_RANGES)
+
+
+def golden_pairs(added_tokens):
+    """Two texts and a limit of tokens, or none."""
+    rng = random.Random(2)
+    added = [token.content for token in added_tokens]
+    cases = [("a question", "an answer", None), ("", "", None), ("a", "", 8), ("", "a b", 8)]
+    for limit in [None] * 8 + [4, 5, 8, 9, 16, 17, 64, 65] * 3:
+        cases.append((random_text(rng, added), random_text(rng, added), limit))
+    for words in ((40, 3), (3, 40), (20, 20), (21, 20), (20, 21), (7, 8), (8, 7)):
+        cases += [("to be " * words[0], "or not " * words[1], limit) for limit in (16, 17, 40)]
+    return cases
 
 
 def golden_texts(added_tokens):

@@ -47,6 +47,23 @@ TEST_P(TokenizerGolden, DecodesAsHuggingFace) {
   }
 }
 
+TEST_P(TokenizerGolden, EncodesPairsAsHuggingFace) {
+  nlohmann::json pairs;
+  std::ifstream(data_folder() / GetParam() / "pairs.json") >> pairs;
+  ASSERT_GT(pairs.size(), 50u);
+  for (const auto& item : pairs) {
+    const std::string first = item["first"], second = item["second"];
+    const std::size_t limit =
+        item["limit"].is_null() ? EncodeOptions::kUnlimited : item["limit"].get<std::size_t>();
+    const auto encoding = tokenizer_->encode_segments(first, second, {true, limit});
+    EXPECT_EQ(encoding.ids, Ids(item["ids"])) << item.dump();
+    EXPECT_EQ(encoding.type_ids, Ids(item["types"])) << item.dump();
+    const auto plain = tokenizer_->encode_segments(first, second, {false, limit});
+    EXPECT_EQ(plain.ids, Ids(item["plain"])) << item.dump();
+    EXPECT_EQ(plain.type_ids, Ids(item["plain_types"])) << item.dump();
+  }
+}
+
 TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
   for (const auto& item : cases_) {
     const Ids ids = item["ids"];
@@ -63,8 +80,10 @@ TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerGolden,
-                         testing::Values("gpt2", "gpt2_odd", "llama2", "llama3", "mistral", "qwen2",
-                                         "split_odd", "whitespace"),
+                         testing::Values("bert", "bert_accents", "bert_odd", "gpt2", "gpt2_odd",
+                                         "llama2", "llama3", "mistral", "qwen2", "split_odd",
+                                         "spm_first", "t5", "unigram_odd", "whitespace",
+                                         "word_level"),
                          [](const auto& kind) { return kind.param; });
 
 }  // namespace

@@ -79,7 +79,8 @@ TEST(StreamDecoder, StartsAnewAfterFinish) {
 
 TEST(StreamDecoder, AgreesWithDecodeOnRandomIds) {
   std::mt19937 random(5);
-  for (const char* kind : {"gpt2", "llama2", "llama3", "mistral", "qwen2", "whitespace"}) {
+  for (const char* kind : {"gpt2", "llama2", "llama3", "mistral", "qwen2", "whitespace", "bert",
+                           "bert_odd", "t5", "unigram_odd"}) {
     const auto tokenizer = load(kind);
     std::uniform_int_distribution<std::int32_t> id(0, tokenizer->vocab_size());
     for (int round = 0; round < 500; ++round) {
