@@ -1,5 +1,5 @@
-// The ranks of a run: whether this process is one of several (started by `trireme launch`, mpirun
-// or Slurm), and their agreement on what they are about to do.
+// The ranks of a run: whether this process is one of several (started by `trireme launch`,
+// mpirun, Slurm or torchrun), and their agreement on what they are about to do.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace trireme {
 
 struct RankPlace {
   bool started = false;            ///< as a rank; else the process is alone
-  std::string transport = "none";  ///< "shm" or "mpi" if started
+  std::string transport = "none";  ///< if started: "shm", "mpi", or "env" by variables alone
   int rank = 0;
   int ranks = 1;  ///< 0 when only connecting will tell
 };
@@ -39,9 +39,12 @@ class Ranks {
   /// memory). What it throws as an Error ends all ranks.
   using Check = std::function<void(const Options& agreed, const Hosts& hosts)>;
 
-  /// Collective. Throws CommonError on every rank when the ranks are not as many as the plan has,
-  /// differ, or one of them cannot go on; it names ranks, hosts and values.
+  /// Collective. Shares what a PartialState of this process has joined. Throws CommonError on every
+  /// rank when the ranks are not as many as the plan has, differ, or one of them cannot go on; it
+  /// names ranks, hosts and values.
   explicit Ranks(const Options& options, const Check& check_on_first = {});
+  /// This process by itself, whoever else was started; see PartialState::alone().
+  static Ranks alone(const Options& agreed);
   ~Ranks();
   Ranks(Ranks&&) noexcept;
   Ranks& operator=(Ranks&&) noexcept;
@@ -52,6 +55,8 @@ class Ranks {
   std::unique_ptr<Communicator> take_world();
 
  private:
+  Ranks(const Options& agreed, std::unique_ptr<Communicator> world);
+
   Options options_;
   std::unique_ptr<Communicator> world_;
 };

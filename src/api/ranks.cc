@@ -1,8 +1,10 @@
 #include "trireme/ranks.h"
 
 #include "api/agreement.h"
+#include "api/world.h"
 #include "comm/environment.h"
 #include "comm/registry.h"
+#include "comm/single.h"
 #include "core/bytes.h"
 #include "core/error.h"
 
@@ -57,6 +59,12 @@ Agreement decode_agreement(std::span<const std::byte> bytes) {
   return agreement;
 }
 
+/// All ranks: as those that a PartialState has joined, or by joining them now.
+std::unique_ptr<Communicator> join() {
+  const std::shared_ptr<World> world = World::alive();
+  return world ? world->all() : connect();
+}
+
 }  // namespace
 
 RankPlace rank_place() {
@@ -71,7 +79,7 @@ RankPlace rank_place() {
 }
 
 Ranks::Ranks(const Options& options, const Check& check_on_first)
-    : options_(options), world_(connect()) {
+    : options_(options), world_(join()) {
   const RankEnvironment environment = rank_environment();
   // The launcher starts each replica of a batch as a group of its own.
   const int ranks = environment.replicas * world_->size();
@@ -85,6 +93,13 @@ Ranks::Ranks(const Options& options, const Check& check_on_first)
   if (!agreement.failure) return;
   world_.reset();  // the ranks part in peace
   throw CommonError(agreement.failure->kind, agreement.failure->message);
+}
+
+Ranks::Ranks(const Options& agreed, std::unique_ptr<Communicator> world)
+    : options_(agreed), world_(std::move(world)) {}
+
+Ranks Ranks::alone(const Options& agreed) {
+  return Ranks(agreed, std::make_unique<SingleCommunicator>());
 }
 
 Ranks::~Ranks() = default;
