@@ -74,7 +74,9 @@ RankPlace rank_place() {
   place.ranks = environment.size;
   if (environment.transport == RankTransport::single) return place;
   place.started = true;
-  place.transport = environment.transport == RankTransport::shm ? "shm" : "mpi";
+  place.transport = environment.transport == RankTransport::shm   ? "shm"
+                    : environment.transport == RankTransport::mpi ? "mpi"
+                                                                  : "env";
   return place;
 }
 

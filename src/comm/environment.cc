@@ -116,6 +116,35 @@ RankEnvironment from_mpi(int rank, int size) {
   return found;
 }
 
+/// What torchrun sets, or somebody by hand.
+RankEnvironment from_variables(int rank, int size) {
+  RankEnvironment found;
+  const char* const address = std::getenv("MASTER_ADDR");
+  const int port = number("MASTER_PORT").value_or(0);
+  if (address == nullptr || *address == '\0' || port < 1 || port > 65535) {
+    fail(ErrorKind::usage,
+         "RANK={} and WORLD_SIZE={} are set, but not MASTER_ADDR and MASTER_PORT (1 to 65535), "
+         "where the ranks meet; set them, or unset RANK to run one rank",
+         rank, size);
+  }
+  found.transport = RankTransport::env;
+  found.rank = rank;
+  found.size = size;
+  found.local_rank = number("LOCAL_RANK").value_or(rank);
+  found.local_size = std::max(1, number("LOCAL_WORLD_SIZE").value_or(size));
+  found.master_addr = address;
+  found.master_port = port;
+  return found;
+}
+
+/// RANK and WORLD_SIZE, if they speak of several ranks.
+std::optional<RankEnvironment> look_at_variables() {
+  const auto rank = number("RANK");
+  const auto size = number("WORLD_SIZE");
+  if (!rank || !size || (*size <= 1 && *rank == 0)) return std::nullopt;
+  return from_variables(*rank, *size);
+}
+
 void check(const RankEnvironment& found) {
   if (found.size > 0 && found.rank >= found.size) {
     fail(ErrorKind::usage, "the environment says rank {} of {}: ranks count from 0", found.rank,
@@ -125,6 +154,9 @@ void check(const RankEnvironment& found) {
 
 RankEnvironment look() {
   if (const auto fd = number("TRIREME_SHM_FD")) return from_launcher(*fd);
+  // torchrun may itself run under mpirun or Slurm, once per host; its ranks are the innermost.
+  const bool torchrun = std::getenv("TORCHELASTIC_RUN_ID") != nullptr;
+  if (const auto found = torchrun ? look_at_variables() : std::nullopt) return *found;
   if (const auto size = number("OMPI_COMM_WORLD_SIZE")) {
     return from_mpi(number("OMPI_COMM_WORLD_RANK").value_or(0), *size);
   }
@@ -132,6 +164,8 @@ RankEnvironment look() {
   // In a Slurm step the number of tasks is the step's; a job may have steps of any size.
   const int tasks = first_number({"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}).value_or(0);
   if (const auto rank = number("PMIX_RANK")) return from_mpi(*rank, tasks);
+  // Slurm sets its own in every task, whatever else the script arranges.
+  if (const auto found = look_at_variables()) return *found;
   const auto rank = number("SLURM_PROCID");
   if (rank && tasks > 1) return from_mpi(*rank, tasks);
   return {};

@@ -1,11 +1,15 @@
 // What a process learns about its place among the ranks from its environment, without connecting.
 #pragma once
 
+#include <string>
+
 namespace trireme {
 
-enum class RankTransport { single, shm, mpi };
+/// `env`: ranks that know each other's meeting point by torchrun's variables alone.
+enum class RankTransport { single, shm, mpi, env };
 
-/// Set by the embedded launcher (TRIREME_*), by mpirun or by Slurm.
+/// Set by the embedded launcher (TRIREME_*), by mpirun, by Slurm, or by torchrun and whoever sets
+/// its variables: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, LOCAL_RANK, LOCAL_WORLD_SIZE.
 struct RankEnvironment {
   RankTransport transport = RankTransport::single;
   int rank = 0;        ///< in the group that connect() joins
@@ -18,6 +22,8 @@ struct RankEnvironment {
   int weights_fd = -1;  ///< memory for packed weights, shared by all replicas (TRIREME_WEIGHTS_FD)
   int control_fd =
       -1;  ///< a socket to the launcher, for the group's first rank (TRIREME_CONTROL_FD)
+  std::string master_addr;  ///< where ranks meet (MASTER_ADDR, MASTER_PORT)
+  int master_port = 0;
 };
 
 /// Throws Error(usage) when a variable is not a number or contradicts another.

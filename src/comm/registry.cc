@@ -2,6 +2,7 @@
 
 #include "comm/environment.h"
 #include "comm/mpi_plugin.h"
+#include "comm/rendezvous.h"
 #include "comm/shm.h"
 #include "comm/single.h"
 #include "core/error.h"
@@ -21,6 +22,14 @@ std::unique_ptr<Communicator> connect_shm(const RankEnvironment& environment) {
   return std::make_unique<ShmCommunicator>(std::move(segment), environment.rank);
 }
 
+std::unique_ptr<Communicator> connect_env(const RankEnvironment& environment) {
+  if (environment.local_size >= environment.size) return connect_by_variables(environment);
+  fail(ErrorKind::resource,
+       "WORLD_SIZE={} and LOCAL_WORLD_SIZE={}: ranks on several hosts need MPI; start them with "
+       "mpirun or srun instead",
+       environment.size, environment.local_size);
+}
+
 }  // namespace
 
 std::unique_ptr<Communicator> connect() {
@@ -32,6 +41,8 @@ std::unique_ptr<Communicator> connect() {
       return connect_shm(environment);
     case RankTransport::mpi:
       return connect_mpi(environment);
+    case RankTransport::env:
+      return connect_env(environment);
   }
   TRIREME_ASSERT(false);
   return nullptr;

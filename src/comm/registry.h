@@ -8,7 +8,8 @@
 namespace trireme {
 
 /// Joins the ranks that this process was started with: those of the embedded launcher over shared
-/// memory, those of mpirun or Slurm over MPI, or none. Call once. Throws Error(usage | resource).
+/// memory, those of mpirun or Slurm over MPI, those of torchrun's variables, or none. Call once.
+/// Throws Error(usage | resource).
 std::unique_ptr<Communicator> connect();
 
 }  // namespace trireme

@@ -22,6 +22,13 @@ RankEnvironment with(const std::map<std::string, std::string>& variables) {
                                  "TRIREME_REPLICAS",
                                  "TRIREME_WEIGHTS_FD",
                                  "TRIREME_CONTROL_FD",
+                                 "RANK",
+                                 "WORLD_SIZE",
+                                 "LOCAL_RANK",
+                                 "LOCAL_WORLD_SIZE",
+                                 "MASTER_ADDR",
+                                 "MASTER_PORT",
+                                 "TORCHELASTIC_RUN_ID",
                                  "OMPI_COMM_WORLD_SIZE",
                                  "OMPI_COMM_WORLD_RANK",
                                  "OMPI_COMM_WORLD_LOCAL_RANK",
@@ -132,6 +139,57 @@ TEST(RankEnvironment, RefusesWhatIsNoNumber) {
   EXPECT_THROW(with({{"PMI_SIZE", "99999999999999"}}), Error);
   EXPECT_THROW(with({{"PMI_SIZE", "2"}, {"PMI_RANK", "2"}}), Error);
   with({});
+}
+
+const std::map<std::string, std::string> torchrun{{"RANK", "5"},
+                                                  {"WORLD_SIZE", "8"},
+                                                  {"LOCAL_RANK", "1"},
+                                                  {"LOCAL_WORLD_SIZE", "4"},
+                                                  {"MASTER_ADDR", "localhost"},
+                                                  {"MASTER_PORT", "29500"}};
+
+std::map<std::string, std::string> and_also(std::map<std::string, std::string> more) {
+  more.insert(torchrun.begin(), torchrun.end());
+  return more;
+}
+
+TEST(RankEnvironment, ReadsTorchrunsVariables) {
+  const RankEnvironment found = with(torchrun);
+  EXPECT_EQ(found.transport, RankTransport::env);
+  EXPECT_EQ(found.rank, 5);
+  EXPECT_EQ(found.size, 8);
+  EXPECT_EQ(found.local_rank, 1);
+  EXPECT_EQ(found.local_size, 4);
+  EXPECT_EQ(found.master_addr, "localhost");
+  EXPECT_EQ(found.master_port, 29500);
+}
+
+TEST(RankEnvironment, TakesTheInnermostLauncher) {
+  // torchrun, started by srun or mpirun once per host.
+  EXPECT_EQ(with(and_also({{"TORCHELASTIC_RUN_ID", "x"}, {"OMPI_COMM_WORLD_SIZE", "2"}})).transport,
+            RankTransport::env);
+  // Variables that a script sets from Slurm's or mpirun's.
+  EXPECT_EQ(with(and_also({{"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "5"}})).transport,
+            RankTransport::env);
+  EXPECT_EQ(
+      with(and_also({{"OMPI_COMM_WORLD_SIZE", "8"}, {"OMPI_COMM_WORLD_RANK", "5"}})).transport,
+      RankTransport::mpi);
+  // `trireme launch` in a job of torchrun's.
+  EXPECT_EQ(with(and_also({{"TRIREME_SHM_FD", "5"}, {"TORCHELASTIC_RUN_ID", "x"}})).transport,
+            RankTransport::shm);
+}
+
+TEST(RankEnvironment, OneRankOfVariablesIsAlone) {
+  EXPECT_EQ(with({{"RANK", "0"}, {"WORLD_SIZE", "1"}}).transport, RankTransport::single);
+  EXPECT_EQ(with({{"RANK", "3"}}).transport, RankTransport::single);
+}
+
+TEST(RankEnvironment, VariablesWithoutAMeetingPointAreRefused) {
+  for (const char* const port : {"", "0", "70000"}) {
+    EXPECT_THROW(
+        with({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", port}}),
+        Error);
+  }
 }
 
 }  // namespace
