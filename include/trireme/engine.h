@@ -20,6 +20,7 @@
 #include "trireme/ranks.h"
 #include "trireme/request.h"
 #include "trireme/result.h"
+#include "trireme/split.h"
 
 namespace trireme {
 
@@ -69,10 +70,16 @@ class Engine {
   // For programs that every rank runs alike.
 
   /// Answers all requests, in their order. Collective: every rank passes the same requests; rank 0
-  /// gets the results, the others an empty list. Row i counts as row i for the random numbers.
+  /// gets the results, the others an empty list. Request i counts as row `first_row` + i for the
+  /// random numbers.
   /// Throws Error(usage) while requests of submit() or submit_score() are unfinished, as does
   /// score().
-  std::vector<Result> generate(std::span<const Request> requests);
+  std::vector<Result> generate(std::span<const Request> requests, std::uint64_t first_row = 0);
+  /// A share of the requests, of an engine of this process alone (PartialState::alone): each has
+  /// the row that it has among all, and so the same answer for any number of processes.
+  std::vector<Result> generate(const Split<std::vector<Request>>& share) {
+    return generate(share.items, static_cast<std::uint64_t>(share.range.begin));
+  }
   /// The log-probabilities of each request's prompt; `logits`: also every row of logits.
   std::vector<Score> score(std::span<const Request> requests, bool logits = false);
 

@@ -107,12 +107,12 @@ struct Parcel<std::vector<std::string>> {
 
 /// Tensors meet along their first dimension, which may differ; a single number is a row.
 template <>
-struct Parcel<Tensor> {
-  static std::string kind(const Tensor& tensor);
-  static Bytes pack(const Tensor& tensor);
-  static Tensor join(const std::vector<Bytes>& parts);
-  static std::int64_t count_of(const Tensor& tensor) { return tensor.rows(); }
-  static Tensor first(const Tensor& tensor, std::int64_t count) {
+struct Parcel<HostTensor> {
+  static std::string kind(const HostTensor& tensor);
+  static Bytes pack(const HostTensor& tensor);
+  static HostTensor join(const std::vector<Bytes>& parts);
+  static std::int64_t count_of(const HostTensor& tensor) { return tensor.rows(); }
+  static HostTensor first(const HostTensor& tensor, std::int64_t count) {
     return tensor.shape().empty() ? tensor : tensor.slice_rows(0, count);
   }
 };

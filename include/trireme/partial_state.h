@@ -138,10 +138,10 @@ class PartialState {
 
   /// Element by element over tensors of one dtype and shape, in a fixed order; 16-bit floats add up
   /// in float32. NaN is the largest. Throws CommonError for the mean of integers.
-  Tensor reduce(const Tensor& own, Reduction reduction = Reduction::mean) const;
+  HostTensor reduce(const HostTensor& own, Reduction reduction = Reduction::mean) const;
 
   /// Makes one dimension as long as it is on the process where it is longest.
-  Tensor pad_across_processes(const Tensor& own, PadOptions options = {}) const;
+  HostTensor pad_across_processes(const HostTensor& own, PadOptions options = {}) const;
 
   // For engines.
 
@@ -166,7 +166,7 @@ class PartialState {
   Bytes pick(int from, const Bytes& payload) const;
   static std::string mismatch(std::int64_t results, const SplitRange& range);
   static std::int64_t without_padding(std::int64_t results, const SplitRange& range);
-  Tensor sum_of_floats(const Tensor& own, double divisor) const;
+  HostTensor sum_of_floats(const HostTensor& own, double divisor) const;
 
   int process_index_ = 0;
   int num_processes_ = 1;

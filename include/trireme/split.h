@@ -50,9 +50,9 @@ struct SplitTraits<std::vector<T>> {
 
 /// By rows.
 template <>
-struct SplitTraits<Tensor> {
-  static std::int64_t length(const Tensor& inputs);
-  static Tensor take(const Tensor& inputs, const SplitRange& range) {
+struct SplitTraits<HostTensor> {
+  static std::int64_t length(const HostTensor& inputs);
+  static HostTensor take(const HostTensor& inputs, const SplitRange& range) {
     return inputs.slice_rows(range.begin, range.end, range.padding);
   }
 };
@@ -102,7 +102,7 @@ struct SplitTraits<std::map<std::string, Column>> {
 };
 
 /// Columns of several kinds in one map.
-using Column = std::variant<std::vector<std::string>, Tensor>;
+using Column = std::variant<std::vector<std::string>, HostTensor>;
 using Columns = std::map<std::string, Column>;
 
 /// What this process has of some inputs, and which items these are: what gather() needs to put the

@@ -1,4 +1,4 @@
-// A dense array of numbers that owns its memory.
+// A dense array of numbers that owns its memory, on the host.
 #pragma once
 
 #include <cstddef>
@@ -70,16 +70,16 @@ constexpr TensorDType dtype_of() {
 }
 
 /// Row-major. A shape of no dimensions is a single number.
-class Tensor {
+class HostTensor {
  public:
   /// float32 of shape [0]: nothing at all.
-  Tensor() : shape_{0} {}
+  HostTensor() : shape_{0} {}
   /// Zeros. Throws Error(usage) for sizes below 0 or beyond memory.
-  Tensor(TensorDType dtype, std::vector<std::int64_t> shape);
+  HostTensor(TensorDType dtype, std::vector<std::int64_t> shape);
   /// Throws Error(usage) when the values do not fill the shape.
   template <typename T>
-  Tensor(std::vector<std::int64_t> shape, const std::vector<T>& values)
-      : Tensor(dtype_of<T>(), std::move(shape)) {
+  HostTensor(std::vector<std::int64_t> shape, const std::vector<T>& values)
+      : HostTensor(dtype_of<T>(), std::move(shape)) {
     check_count(static_cast<std::int64_t>(values.size()));
     std::span<T> own = this->values<T>();
     for (std::size_t i = 0; i < own.size(); ++i) own[i] = values[i];
@@ -108,12 +108,12 @@ class Tensor {
 
   /// Rows [begin, end) and then `repeats` times the last row of all. Throws Error(usage) for a
   /// tensor of no dimensions or rows that it does not have.
-  Tensor slice_rows(std::int64_t begin, std::int64_t end, std::int64_t repeats = 0) const;
+  HostTensor slice_rows(std::int64_t begin, std::int64_t end, std::int64_t repeats = 0) const;
 
   /// "float32 [2, 3]".
   std::string description() const;
 
-  bool operator==(const Tensor&) const = default;
+  bool operator==(const HostTensor&) const = default;
 
  private:
   void check_count(std::int64_t values) const;

@@ -15,7 +15,7 @@ namespace trireme {
 
 namespace {
 
-std::string row_shape(const Tensor& tensor) {
+std::string row_shape(const HostTensor& tensor) {
   std::string text = "*";
   for (std::size_t i = 1; i < tensor.shape().size(); ++i) {
     text += fmt::format(", {}", tensor.shape()[i]);
@@ -23,11 +23,11 @@ std::string row_shape(const Tensor& tensor) {
   return text;
 }
 
-Tensor decode_tensor(const Bytes& bytes) {
+HostTensor decode_tensor(const Bytes& bytes) {
   ByteReader in(bytes);
   const auto dtype = in.value<TensorDType>();
   if (dtype > TensorDType::boolean) fail(ErrorKind::peer_lost, "not a tensor from another process");
-  Tensor tensor(dtype, in.array<std::int64_t>());
+  HostTensor tensor(dtype, in.array<std::int64_t>());
   const std::vector<std::byte> values = in.array<std::byte>();
   if (values.size() != tensor.bytes().size()) {
     fail(ErrorKind::peer_lost, "a tensor from another process is cut short");
@@ -36,14 +36,14 @@ Tensor decode_tensor(const Bytes& bytes) {
   return tensor;
 }
 
-bool is_nothing(const Tensor& tensor) { return tensor == Tensor(); }
+bool is_nothing(const HostTensor& tensor) { return tensor == HostTensor(); }
 
 bool is_float(TensorDType dtype) {
   return dtype == TensorDType::float32 || dtype == TensorDType::float16 ||
          dtype == TensorDType::bfloat16;
 }
 
-std::vector<float> as_floats(const Tensor& tensor) {
+std::vector<float> as_floats(const HostTensor& tensor) {
   std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
   const DType dtype = tensor.dtype() == TensorDType::float32   ? DType::f32
                       : tensor.dtype() == TensorDType::float16 ? DType::f16
@@ -52,8 +52,8 @@ std::vector<float> as_floats(const Tensor& tensor) {
   return values;
 }
 
-Tensor from_floats(std::span<const float> values, const Tensor& like) {
-  Tensor tensor(like.dtype(), like.shape());
+HostTensor from_floats(std::span<const float> values, const HostTensor& like) {
+  HostTensor tensor(like.dtype(), like.shape());
   if (like.dtype() == TensorDType::float32) {
     std::copy(values.begin(), values.end(), tensor.values<float>().begin());
     return tensor;
@@ -111,7 +111,7 @@ void with_element(TensorDType dtype, const Action& action) {
   }
 }
 
-void fold_16_bits(Tensor& into, const Tensor& other) {
+void fold_16_bits(HostTensor& into, const HostTensor& other) {
   std::vector<float> to = as_floats(into);
   const std::vector<float> from = as_floats(other);
   std::transform(to.begin(), to.end(), from.begin(), to.begin(), larger<float>);
@@ -119,7 +119,7 @@ void fold_16_bits(Tensor& into, const Tensor& other) {
 }
 
 /// The sum, or the larger one, of each pair of elements; of 16-bit floats the larger one only.
-void fold(Tensor& into, const Tensor& other, Reduction reduction) {
+void fold(HostTensor& into, const HostTensor& other, Reduction reduction) {
   if (into.dtype() == TensorDType::float16 || into.dtype() == TensorDType::bfloat16) {
     TRIREME_ASSERT(reduction == Reduction::max);
     return fold_16_bits(into, other);
@@ -134,10 +134,10 @@ void fold(Tensor& into, const Tensor& other, Reduction reduction) {
 }
 
 /// The tree of core/shard.h over whole tensors.
-Tensor fold_tree(std::span<const Tensor> tensors, Reduction reduction) {
+HostTensor fold_tree(std::span<const HostTensor> tensors, Reduction reduction) {
   if (tensors.size() == 1) return tensors[0];
   const std::size_t left = std::bit_floor(tensors.size() - 1);
-  Tensor all = fold_tree(tensors.first(left), reduction);
+  HostTensor all = fold_tree(tensors.first(left), reduction);
   fold(all, fold_tree(tensors.subspan(left), reduction), reduction);
   return all;
 }
@@ -162,8 +162,8 @@ bool can_hold(TensorDType dtype, double value) {
 }
 
 /// A tensor of one value.
-Tensor filled(TensorDType dtype, std::vector<std::int64_t> shape, double value) {
-  Tensor tensor(dtype, std::move(shape));
+HostTensor filled(TensorDType dtype, std::vector<std::int64_t> shape, double value) {
+  HostTensor tensor(dtype, std::move(shape));
   with_element(dtype, [&]<typename T>(T) {
     const std::span<T> values = tensor.values<T>();
     std::fill(values.begin(), values.end(), element_of<T>(dtype, value));
@@ -172,7 +172,7 @@ Tensor filled(TensorDType dtype, std::vector<std::int64_t> shape, double value) 
 }
 
 /// Copies `from` into `to`, which is longer in dimension `dim` only, at its start or its end.
-void place(const Tensor& from, Tensor& to, std::size_t dim, bool at_end) {
+void place(const HostTensor& from, HostTensor& to, std::size_t dim, bool at_end) {
   std::int64_t outer = 1;
   for (std::size_t i = 0; i < dim; ++i) outer *= from.shape()[i];
   if (from.elements() == 0) return;
@@ -186,12 +186,12 @@ void place(const Tensor& from, Tensor& to, std::size_t dim, bool at_end) {
 
 }  // namespace
 
-std::string Parcel<Tensor>::kind(const Tensor& tensor) {
+std::string Parcel<HostTensor>::kind(const HostTensor& tensor) {
   if (is_nothing(tensor)) return "";
-  return fmt::format("a {} tensor [{}]", name_of(tensor.dtype()), row_shape(tensor));
+  return fmt::format("tensors of {} [{}]", name_of(tensor.dtype()), row_shape(tensor));
 }
 
-Bytes Parcel<Tensor>::pack(const Tensor& tensor) {
+Bytes Parcel<HostTensor>::pack(const HostTensor& tensor) {
   ByteWriter out;
   out.value(tensor.dtype());
   out.array(tensor.shape());
@@ -199,12 +199,12 @@ Bytes Parcel<Tensor>::pack(const Tensor& tensor) {
   return out.take();
 }
 
-Tensor Parcel<Tensor>::join(const std::vector<Bytes>& parts) {
+HostTensor Parcel<HostTensor>::join(const std::vector<Bytes>& parts) {
   if (parts.size() == 1) return decode_tensor(parts[0]);
-  std::vector<Tensor> tensors;
+  std::vector<HostTensor> tensors;
   std::int64_t rows = 0;
   for (const Bytes& part : parts) {
-    Tensor tensor = decode_tensor(part);
+    HostTensor tensor = decode_tensor(part);
     if (is_nothing(tensor)) continue;
     rows += tensor.rows();
     tensors.push_back(std::move(tensor));
@@ -213,15 +213,15 @@ Tensor Parcel<Tensor>::join(const std::vector<Bytes>& parts) {
   std::vector<std::int64_t> shape = tensors[0].shape();
   if (shape.empty()) shape.push_back(0);
   shape[0] = rows;
-  Tensor all(tensors[0].dtype(), std::move(shape));
+  HostTensor all(tensors[0].dtype(), std::move(shape));
   auto to = all.bytes().begin();
-  for (const Tensor& tensor : tensors) {
+  for (const HostTensor& tensor : tensors) {
     to = std::copy(tensor.bytes().begin(), tensor.bytes().end(), to);
   }
   return all;
 }
 
-Tensor PartialState::reduce(const Tensor& own, Reduction reduction) const {
+HostTensor PartialState::reduce(const HostTensor& own, Reduction reduction) const {
   const bool mean = reduction == Reduction::mean;
   const bool real = is_float(own.dtype()) || own.dtype() == TensorDType::float64;
   const std::string problem =
@@ -229,15 +229,16 @@ Tensor PartialState::reduce(const Tensor& own, Reduction reduction) const {
                                   own.description(), name_of(own.dtype()))
                     : "";
   const bool by_tree_sum = is_float(own.dtype()) && reduction != Reduction::max;
-  const std::vector<Bytes> all = exchange(
-      fmt::format("reduce ({})", mean                          ? "mean"
-                                 : reduction == Reduction::sum ? "sum"
-                                                               : "max"),
-      "a tensor " + own.description(), by_tree_sum ? Bytes{} : Parcel<Tensor>::pack(own), problem);
+  const std::vector<Bytes> all =
+      exchange(fmt::format("reduce ({})", mean                          ? "mean"
+                                          : reduction == Reduction::sum ? "sum"
+                                                                        : "max"),
+               "a tensor " + own.description(),
+               by_tree_sum ? Bytes{} : Parcel<HostTensor>::pack(own), problem);
   if (by_tree_sum) return sum_of_floats(own, mean ? num_processes_ : 1);
-  std::vector<Tensor> tensors;
+  std::vector<HostTensor> tensors;
   for (const Bytes& bytes : all) tensors.push_back(decode_tensor(bytes));
-  Tensor result = fold_tree(tensors, mean ? Reduction::sum : reduction);
+  HostTensor result = fold_tree(tensors, mean ? Reduction::sum : reduction);
   if (mean) {
     for (double& value : result.values<double>()) value /= num_processes_;
   }
@@ -245,7 +246,7 @@ Tensor PartialState::reduce(const Tensor& own, Reduction reduction) const {
 }
 
 /// With the communicator's sum of partial sums, a process holding one each.
-Tensor PartialState::sum_of_floats(const Tensor& own, double divisor) const {
+HostTensor PartialState::sum_of_floats(const HostTensor& own, double divisor) const {
   std::vector<float> values = as_floats(own);
   TreeSum tree{num_processes_, {}};
   for (int process = 0; process < num_processes_; ++process) {
@@ -257,7 +258,7 @@ Tensor PartialState::sum_of_floats(const Tensor& own, double divisor) const {
   return from_floats(values, own);
 }
 
-Tensor PartialState::pad_across_processes(const Tensor& own, PadOptions options) const {
+HostTensor PartialState::pad_across_processes(const HostTensor& own, PadOptions options) const {
   const auto dims = static_cast<std::int64_t>(own.shape().size());
   const std::int64_t dim = options.dim < 0 ? options.dim + dims : options.dim;
   const bool there = dim >= 0 && dim < dims;
@@ -276,7 +277,7 @@ Tensor PartialState::pad_across_processes(const Tensor& own, PadOptions options)
   }
   std::vector<std::int64_t> shape = own.shape();
   shape[static_cast<std::size_t>(dim)] = longest;
-  Tensor padded = filled(own.dtype(), std::move(shape), options.pad_index);
+  HostTensor padded = filled(own.dtype(), std::move(shape), options.pad_index);
   place(own, padded, static_cast<std::size_t>(dim), options.pad_first);
   return padded;
 }

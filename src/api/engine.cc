@@ -209,13 +209,13 @@ Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 
-std::vector<Result> Engine::generate(std::span<const Request> requests) {
+std::vector<Result> Engine::generate(std::span<const Request> requests, std::uint64_t first_row) {
   using Pair = std::pair<std::uint64_t, Result>;
   return impl_->answer_all<Result>(
       "generate", requests.size(),
       [&](std::size_t row) {
         Request request = requests[row];
-        request.row = row;
+        request.row = first_row + row;
         submit(row, request);
       },
       [&] {

@@ -39,7 +39,7 @@ SplitRange split_range(std::int64_t total, int process, int processes, bool appl
   return range;
 }
 
-std::int64_t SplitTraits<Tensor>::length(const Tensor& inputs) {
+std::int64_t SplitTraits<HostTensor>::length(const HostTensor& inputs) {
   if (!inputs.shape().empty()) return inputs.rows();
   fail(ErrorKind::usage, "split_between_processes: a tensor {} has no rows to split",
        inputs.description());

@@ -80,12 +80,13 @@ std::size_t size_of(TensorDType dtype) {
   return 0;
 }
 
-Tensor::Tensor(TensorDType dtype, std::vector<std::int64_t> shape)
+HostTensor::HostTensor(TensorDType dtype, std::vector<std::int64_t> shape)
     : dtype_(dtype), shape_(std::move(shape)), elements_(count_of(shape_, size_of(dtype))) {
   bytes_.resize(static_cast<std::size_t>(elements_) * size_of(dtype));
 }
 
-Tensor Tensor::slice_rows(std::int64_t begin, std::int64_t end, std::int64_t repeats) const {
+HostTensor HostTensor::slice_rows(std::int64_t begin, std::int64_t end,
+                                  std::int64_t repeats) const {
   const bool has_last = rows() > 0 || repeats == 0;
   if (shape_.empty() || begin < 0 || begin > end || end > rows() || repeats < 0 || !has_last) {
     fail(ErrorKind::usage, "rows [{}, {}) and {} times the last one of a tensor {}", begin, end,
@@ -93,7 +94,7 @@ Tensor Tensor::slice_rows(std::int64_t begin, std::int64_t end, std::int64_t rep
   }
   std::vector<std::int64_t> shape = shape_;
   shape[0] = end - begin + repeats;
-  Tensor taken(dtype_, std::move(shape));
+  HostTensor taken(dtype_, std::move(shape));
   if (taken.elements_ == 0) return taken;
   const std::int64_t row = static_cast<std::int64_t>(bytes_.size()) / rows();
   auto to = std::copy_n(bytes_.begin() + begin * row, (end - begin) * row, taken.bytes_.begin());
@@ -101,17 +102,17 @@ Tensor Tensor::slice_rows(std::int64_t begin, std::int64_t end, std::int64_t rep
   return taken;
 }
 
-std::string Tensor::description() const {
+std::string HostTensor::description() const {
   return fmt::format("{} {}", name_of(dtype_), shape_text(shape_));
 }
 
-void Tensor::check_count(std::int64_t values) const {
+void HostTensor::check_count(std::int64_t values) const {
   if (values != elements_) {
     fail(ErrorKind::usage, "{} values do not fill a tensor {}", values, description());
   }
 }
 
-void Tensor::check_type(bool right) const {
+void HostTensor::check_type(bool right) const {
   if (!right) {
     fail(ErrorKind::usage, "a tensor {} holds no elements of the type asked for", description());
   }
