@@ -16,8 +16,18 @@ namespace {
 
 constexpr const char* plugin_name = "libtrireme_mpi.so";
 
-/// TRIREME_PLUGIN_PATH (folders, separated by colons), then beside the executable, then where
-/// `make install` puts it.
+/// The folder of the library or program that holds this very code.
+std::filesystem::path own_folder() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&own_folder), &info) == 0 || info.dli_fname == nullptr) {
+    return {};
+  }
+  std::error_code ignored;
+  return std::filesystem::canonical(info.dli_fname, ignored).parent_path();
+}
+
+/// TRIREME_PLUGIN_PATH (folders, separated by colons), then beside the executable, then beside the
+/// library, then where `cmake --install` puts it.
 std::vector<std::filesystem::path> places() {
   std::vector<std::filesystem::path> folders;
   if (const char* const path = std::getenv("TRIREME_PLUGIN_PATH")) {
@@ -31,6 +41,11 @@ std::vector<std::filesystem::path> places() {
   if (!executable.empty()) {
     folders.push_back(executable);
     folders.push_back(executable / ".." / "lib" / "trireme");
+  }
+  const auto library = own_folder();
+  if (!library.empty() && library != executable) {
+    folders.push_back(library);
+    folders.push_back(library / "trireme");
   }
   return folders;
 }
