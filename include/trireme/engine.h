@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,8 +22,23 @@
 #include "trireme/request.h"
 #include "trireme/result.h"
 #include "trireme/split.h"
+#include "trireme/tensor.h"
 
 namespace trireme {
+
+/// Arrays by name, as a model's arguments and results are: "input_ids", "logits".
+using TensorMap = std::map<std::string, HostTensor>;
+
+/// What a model is for: what its last block gives.
+enum class ModelKind : std::uint8_t {
+  decoder,          ///< goes on with a text: generate(), score()
+  encoder_decoder,  ///< answers a text (T5): generate()
+  sentence,         ///< a vector for a text: embed()
+  classifier,       ///< labels: classify()
+  masked_lm,        ///< what a mask stands for: fill_mask()
+  features,         ///< numbers to numbers (torch.nn.Transformer): forward()
+};
+std::string_view name_of(ModelKind kind);
 
 /// Hears of text as it is generated. Pieces are whole UTF-8 characters.
 using OnText = std::function<void(std::string_view)>;
@@ -83,6 +99,35 @@ class Engine {
   /// The log-probabilities of each request's prompt; `logits`: also every row of logits.
   std::vector<Score> score(std::span<const Request> requests, bool logits = false);
 
+  /// The vector of each request's text, or pair of texts: pooled and normalised as the model's
+  /// sentence-transformers modules say, by the mean without any. Throws Error(usage) for a model of
+  /// another kind, as do the next two.
+  std::vector<Embedding> embed(std::span<const Request> requests);
+  /// Scores for each of labels().
+  std::vector<Classification> classify(std::span<const Request> requests);
+  /// The `count` likeliest tokens for each mask in a text.
+  std::vector<MaskFill> fill_mask(std::span<const Request> requests, std::int64_t count = 5);
+  /// Names of a classifier's labels, in the order of scores and logits.
+  const std::vector<std::string>& labels() const;
+
+  /// The model as a function of arrays, with the names that transformers and torch have for them:
+  ///
+  /// | kind | arguments | results |
+  /// |---|---|---|
+  /// | decoder, masked_lm | `input_ids` [batch, n], `attention_mask`, `token_type_ids` | `logits`
+  /// [batch, n, vocabulary] | | sentence | the same | `last_hidden_state` [batch, n, hidden] | |
+  /// classifier | the same | `logits` [batch, labels] | | encoder_decoder | these, and
+  /// `decoder_input_ids` [batch, m] | `logits` [batch, m, vocabulary] | | features | `src` [batch,
+  /// n, d_model], `tgt` [batch, m, d_model] | `output` [batch, m, d_model] |
+  ///
+  /// Ids and masks are integers of any width, the rest is float32. Where the mask is 0 there is no
+  /// token: rows are computed without their padding, and results have zeros there. Collective:
+  /// every rank passes the same arguments; rank 0 gets the results, the others an empty map. Throws
+  /// Error(usage) for arguments that do not fit the model.
+  TensorMap forward(const TensorMap& arguments);
+
+  ModelKind kind() const;
+
   // For programs that feed a replica themselves: one rank of each replica drives it.
 
   bool is_driver() const;
@@ -97,6 +142,18 @@ class Engine {
     std::uint64_t tag = 0;
     Score score;
   };
+  struct FinishedEmbedding {
+    std::uint64_t tag = 0;
+    Embedding embedding;
+  };
+  struct FinishedClassification {
+    std::uint64_t tag = 0;
+    Classification classification;
+  };
+  struct FinishedMaskFill {
+    std::uint64_t tag = 0;
+    MaskFill fill;
+  };
 
   /// Drivers: reads what submit() needs besides the weights (tokenizer, generation_config.json, and
   /// with `chat` the chat template), so that what is wrong with these throws here, Error(input),
@@ -107,6 +164,10 @@ class Engine {
   void submit(std::uint64_t tag, const Request& request, OnText on_text = {});
   /// The same for scores, whose tags are numbers apart: both kinds may be at work at once.
   void submit_score(std::uint64_t tag, const Request& request, OnLogits on_logits = {});
+  /// The same for vectors, labels and masks.
+  void submit_embedding(std::uint64_t tag, const Request& request);
+  void submit_classification(std::uint64_t tag, const Request& request);
+  void submit_mask_fill(std::uint64_t tag, const Request& request);
   /// Drivers: what submit_score() would score, as token ids alone, or what is wrong with the
   /// request.
   Score tokenize(const Request& request);
@@ -121,6 +182,9 @@ class Engine {
   /// the one: results of submit(). Scores wait for step_scores(), and the other way round.
   std::vector<Finished> step();
   std::vector<FinishedScore> step_scores();
+  std::vector<FinishedEmbedding> step_embeddings();
+  std::vector<FinishedClassification> step_classifications();
+  std::vector<FinishedMaskFill> step_mask_fills(std::int64_t count = 5);
   /// Drivers: requests whose result has not been returned yet.
   std::int64_t unfinished() const;
   /// Drivers: lets the replica's other ranks return from follow(). Also done by the destructor.
@@ -141,6 +205,10 @@ class Engine {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// What kind of model it is. Reads headers only. Throws Error as the engine
+/// would.
+ModelKind model_kind(const Options& options);
 
 /// All that the bytes of an output depend on besides the requests, a `key=value` a line: the
 /// version of the arithmetic, dtype, instruction set, and the model by content, wherever it lies

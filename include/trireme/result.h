@@ -38,4 +38,38 @@ struct Score {
   std::optional<RequestError> error;
 };
 
+/// A text's vector, for `embed`.
+struct Embedding {
+  std::vector<float> values;
+  std::int64_t prompt_tokens = 0;  ///< that were read
+  bool truncated = false;          ///< the text was longer
+  std::optional<RequestError> error;
+};
+
+/// What kind of text it is, for `classify`.
+struct Classification {
+  std::vector<float> logits;  ///< one per label of Engine::labels()
+  /// From 0 to 1, as transformers' text-classification has them: softmax; the logistic function
+  /// where labels do not exclude each other or there is one; the logits of a regression.
+  std::vector<float> scores;
+  std::int64_t label = 0;  ///< the largest score; the first of equals
+  std::int64_t prompt_tokens = 0;
+  bool truncated = false;
+  std::optional<RequestError> error;
+};
+
+/// What may stand where a text has the mask token, for `fill-mask`.
+struct MaskFill {
+  struct Candidate {
+    std::int32_t token_id = 0;
+    std::string token;  ///< decoded
+    float probability = 0;
+  };
+  /// For each mask in the text, the likeliest first; the lowest id first of equals.
+  std::vector<std::vector<Candidate>> masks;
+  std::int64_t prompt_tokens = 0;
+  bool truncated = false;
+  std::optional<RequestError> error;
+};
+
 }  // namespace trireme

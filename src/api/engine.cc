@@ -3,20 +3,15 @@
 
 #include <chrono>
 #include <cstring>
-#include <optional>
 
+#include "api/engine_impl.h"
 #include "comm/environment.h"
-#include "core/bytes.h"
 #include "core/error.h"
 #include "kernels/registry.h"
-#include "tasks/generate.h"
-#include "tasks/score.h"
 
 namespace trireme {
 
 namespace {
-
-constexpr std::size_t rows_ahead = 256;  // requests kept ready for a driver: enough for any batch
 
 ParallelSizes sizes_of(const Options& options) {
   return {options.data_parallel_size, options.tensor_parallel_size, options.pipeline_parallel_size};
@@ -27,89 +22,7 @@ std::int64_t present() {
   return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
 }
 
-Message encode(const Result& r) {
-  ByteWriter out;
-  out.string(r.text);
-  out.array(r.token_ids);
-  out.value(r.prompt_tokens);
-  out.value(r.finish_reason);
-  out.value(r.error.has_value());
-  out.string(r.error ? r.error->code : "");
-  out.string(r.error ? r.error->message : "");
-  return out.take();
-}
-
-Message encode(const Score& s) {
-  ByteWriter out;
-  out.array(s.token_ids);
-  out.array(s.logprobs);
-  out.value(s.sum);
-  out.array(s.logits);
-  out.value(s.error.has_value());
-  out.string(s.error ? s.error->code : "");
-  out.string(s.error ? s.error->message : "");
-  return out.take();
-}
-
-std::optional<RequestError> decode_error(ByteReader& in) {
-  const bool there = in.value<bool>();
-  RequestError error;
-  error.code = in.string();
-  error.message = in.string();
-  return there ? std::optional(std::move(error)) : std::nullopt;
-}
-
-void decode(const Message& bytes, Result& r) {
-  ByteReader in(bytes);
-  r.text = in.string();
-  r.token_ids = in.array<std::int32_t>();
-  r.prompt_tokens = in.value<std::int64_t>();
-  r.finish_reason = in.value<FinishReason>();
-  r.error = decode_error(in);
-}
-
-void decode(const Message& bytes, Score& s) {
-  ByteReader in(bytes);
-  s.token_ids = in.array<std::int32_t>();
-  s.logprobs = in.array<float>();
-  s.sum = in.value<double>();
-  s.logits = in.array<float>();
-  s.error = decode_error(in);
-}
-
 }  // namespace
-
-struct Engine::Impl {
-  Impl(Ranks agreed, std::int64_t now);
-  void share_start();
-
-  /// Answers rows [0, count), of which replica r takes each r-th; the results meet on rank 0.
-  template <typename Answer, typename Submit, typename Step>
-  std::vector<Answer> answer_all(const char* call, std::size_t count, const Submit& submit,
-                                 const Step& step);
-
-  int driver_of(int index) const { return rank_of({index, 0, 0}, sizes); }
-
-  ParallelSizes sizes;
-  std::unique_ptr<Communicator> world;
-  int replica_index = 0;
-  bool whole_run = true;  ///< world spans all replicas
-  std::unique_ptr<Replica> replica;
-  /// Throws Error(usage) for what answer_all cannot be mixed with.
-  void check_unused(const char* call) const;
-  std::int64_t unfinished() const {
-    return (generator ? generator->unfinished() : 0) + (scorer ? scorer->unfinished() : 0);
-  }
-  Generator& generating();
-  Scorer& scoring();
-  void step();
-
-  std::int64_t start = 0;
-  std::optional<Prompts> prompts;
-  std::optional<Sequences> sequences;  ///< drivers only
-  std::optional<Generator> generator;  ///< these two when first asked
-  std::optional<Scorer> scorer;
-};
 
 Engine::Impl::Impl(Ranks agreed, std::int64_t now)
     : sizes(sizes_of(agreed.options())),
@@ -152,13 +65,34 @@ void Engine::Impl::check_unused(const char* call) const {
   }
 }
 
+std::int64_t Engine::Impl::unfinished() const {
+  std::int64_t count = rows ? rows->unfinished() : 0;
+  if (generator) count += generator->unfinished();
+  if (scorer) count += scorer->unfinished();
+  for (const auto* reader : {&embeddings, &classifications, &mask_fills}) {
+    if (*reader) count += (*reader)->unfinished();
+  }
+  return count;
+}
+
+void Engine::Impl::check_kind(const char* call, ModelKind wanted) const {
+  const ModelKind kind = kind_of(replica->spec());
+  if (kind == wanted) return;
+  fail(ErrorKind::usage, "{}: {} is a {} ({}); {} needs a {}", call,
+       replica->files().texts->where(), name_of(kind), replica->spec().architecture, call,
+       name_of(wanted));
+}
+
 Generator& Engine::Impl::generating() {
+  const ModelKind kind = kind_of(replica->spec());
+  if (kind != ModelKind::encoder_decoder) check_kind("generate", ModelKind::decoder);
   TRIREME_ASSERT(sequences.has_value());
   if (!generator) generator.emplace(*replica, *sequences, *prompts);
   return *generator;
 }
 
 Scorer& Engine::Impl::scoring() {
+  check_kind("score", ModelKind::decoder);
   TRIREME_ASSERT(sequences.has_value());
   if (!scorer) scorer.emplace(*replica, *sequences, *prompts);
   return *scorer;
@@ -167,39 +101,6 @@ Scorer& Engine::Impl::scoring() {
 void Engine::Impl::step() {
   replica->ranks().heartbeat();  // a driver without work is alive, too
   if (sequences) sequences->step();
-}
-
-template <typename Answer, typename Submit, typename Step>
-std::vector<Answer> Engine::Impl::answer_all(const char* call, std::size_t count,
-                                             const Submit& submit, const Step& step) {
-  check_unused(call);
-  std::vector<Answer> answers(count);
-  ByteWriter mine;
-  const auto stride = static_cast<std::size_t>(sizes.dp);
-  std::size_t next = static_cast<std::size_t>(replica_index);
-  std::size_t unfinished = 0;
-  while (replica->is_driver() && (next < count || unfinished > 0)) {
-    for (; next < count && unfinished < rows_ahead; next += stride, ++unfinished) submit(next);
-    for (auto& [row, answer] : step()) {
-      mine.value<std::uint64_t>(row);
-      mine.array(encode(answer));
-      --unfinished;
-    }
-  }
-  if (replica->is_driver()) {
-    replica->stop();
-  } else {
-    replica->follow();
-  }
-  const std::vector<Message> parts = world->gather(0, mine.take());
-  if (world->rank() != 0) return {};
-  for (const Message& part : parts) {
-    for (ByteReader in(part); !in.done();) {
-      const auto row = in.value<std::uint64_t>();
-      decode(in.array<std::byte>(), answers.at(static_cast<std::size_t>(row)));
-    }
-  }
-  return answers;
 }
 
 Engine::Engine(const Options& options, std::int64_t now) : Engine(Ranks(options), now) {}
@@ -336,6 +237,8 @@ void check_options(const Options& options) {
   check_plan(open_model(options).model->spec(), sizes_of(options));
   make_backend(options.isa);
 }
+
+ModelKind model_kind(const Options& options) { return kind_of(open_model(options).model->spec()); }
 
 std::string_view version() { return TRIREME_VERSION; }
 

@@ -44,9 +44,10 @@ enum class CacheUse : std::uint8_t { step, kept };
 
 /// What the last block makes of a step's hidden states.
 enum class Output : std::uint8_t {
-  logits,  ///< [rows asked for, vocab_local]
-  pooled,  ///< [sequences, output_size]: one vector for a whole sequence, the same on every rank
-  hidden,  ///< [tokens, hidden_size], the same on every rank
+  logits,    ///< [rows asked for, vocab_local]
+  sentence,  ///< [sequences, output_size]: a whole text's vector, the same on every rank
+  labels,    ///< [sequences, output_size]: its logits over labels, the same on every rank
+  hidden,    ///< [tokens, hidden_size], the same on every rank
 };
 
 struct BlockSpec {
@@ -76,6 +77,7 @@ struct ModelSpec {
   std::int64_t intermediate_size = 0;
   std::int64_t vocab_size = 0;
   std::int64_t max_positions = 0;
+  std::int64_t token_types = 0;       ///< kinds of tokens that inputs tell apart (BERT's segments)
   std::int64_t max_input_tokens = 0;  ///< texts are cut to so many; 0: they are not
   /// Positions are told apart by their distance alone: max_positions is what the model was trained
   /// for, and more may be asked for.
@@ -83,7 +85,7 @@ struct ModelSpec {
   std::int64_t score_distances = 0;  ///< columns of a table of ScoreDistances (kernels/backend.h)
   std::int64_t rotary_dim = 0;  ///< of each head, turned by its position; 0: none
   Output output = Output::logits;
-  std::int64_t output_size = 0;  ///< of a pooled vector
+  std::int64_t output_size = 0;  ///< of a sentence's vector, or how many labels
   /// Inputs are rows of hidden_size numbers; there is no vocabulary.
   bool takes_features = false;
   /// A token sees those before it only (in a decoder: of its own text).
@@ -100,6 +102,10 @@ struct ModelSpec {
 
   std::int64_t num_layers() const;
   bool is_encoder_decoder() const { return encoder_blocks > 0; }
+  /// One vector comes of a whole sequence.
+  bool is_pooled() const { return output == Output::sentence || output == Output::labels; }
+  /// Goes on with a text.
+  bool generates() const { return output == Output::logits && !whole_sequences; }
   /// The largest tensor-parallel size that leaves no rank without work.
   std::int64_t max_tensor_parallel() const;
   /// How a matrix of this model is kept.

@@ -226,9 +226,13 @@ BlockSpec head_block(const ModelSpec& m, const BertConfig& c, const BertNames& n
 BertModel::BertModel(ModelSpec spec, BertConfig config, const BertNames& names, std::int64_t layers)
     : config_(config) {
   spec.causal = false;
+  spec.token_types = config.type_vocab_size;
   spec.whole_sequences = true;
-  spec.output = config.head == EncoderHead::masked_lm ? Output::logits : Output::pooled;
-  if (config.head == EncoderHead::sentence) spec.output_size = spec.hidden_size;
+  if (config.head == EncoderHead::classifier) spec.output = Output::labels;
+  if (config.head == EncoderHead::sentence) {
+    spec.output = Output::sentence;
+    spec.output_size = spec.hidden_size;
+  }
   spec.blocks.push_back(embed_block(spec, config, names));
   for (std::int64_t i = 0; i < layers; ++i) spec.blocks.push_back(layer_block(spec, names, i));
   spec.blocks.push_back(head_block(spec, config, names));

@@ -116,7 +116,7 @@ class Gpt2Model : public Model {
       case BlockKind::embed:
         return std::make_unique<Embed>(builder);
       case BlockKind::head:
-        if (spec_.output == Output::pooled) {
+        if (spec_.output == Output::labels) {
           return std::make_unique<ClassifierHead>(builder, config_.layer_norm_epsilon);
         }
         return std::make_unique<Head>(builder, config_.layer_norm_epsilon);
@@ -192,12 +192,12 @@ void add_blocks(ModelSpec& spec, std::int64_t layers, bool tied) {
     const std::string name = "transformer.h." + std::to_string(i);
     spec.blocks.push_back({BlockKind::layer, name, layer_parameters(spec, name + ".")});
   }
-  if (spec.output == Output::pooled) {
+  if (spec.output == Output::labels) {
     head = {"score.weight", "score.weight", spec.output_size, d, {}};
     for (BlockSpec& block : spec.blocks) block.cache = CacheUse::step;
   }
   spec.blocks.push_back({BlockKind::head,
-                         spec.output == Output::pooled ? "score" : "lm_head",
+                         spec.output == Output::labels ? "score" : "lm_head",
                          {{"ln_f.weight", "transformer.ln_f.weight", d, 0, {}},
                           {"ln_f.bias", "transformer.ln_f.bias", d, 0, {}},
                           head}});
@@ -222,7 +222,7 @@ std::unique_ptr<Model> make_gpt2(const HfConfig& config, DType dtype) {
   }
   if (config.is_sequence_classifier()) {
     spec.architecture = "GPT2ForSequenceClassification";
-    spec.output = Output::pooled;
+    spec.output = Output::labels;
     spec.output_size = config.num_labels();
     spec.whole_sequences = true;
   }

@@ -185,7 +185,7 @@ void read_llama_sizes(const HfConfig& config, DType dtype, const LlamaDefaults& 
     config.reject("hidden_act", "\"silu\", the only activation of this family");
   }
   if (config.is_sequence_classifier()) {
-    spec.output = Output::pooled;
+    spec.output = Output::labels;
     spec.output_size = config.num_labels();
     spec.whole_sequences = true;
   }
@@ -236,13 +236,13 @@ void finish_llama_spec(ModelSpec& spec, const LlamaConfig& llama) {
       spec.blocks[i].sliding_window = llama.sliding_windows[i - 1];
     }
   }
-  if (spec.output == Output::pooled) {
+  if (spec.output == Output::labels) {
     head = {"score.weight", "score.weight", spec.output_size, spec.hidden_size, {}};
     for (BlockSpec& block : spec.blocks) block.cache = CacheUse::step;
   }
   const ParameterSpec norm{"norm.weight", "model.norm.weight", spec.hidden_size, 0, {}};
   spec.blocks.back() = {
-      BlockKind::head, spec.output == Output::pooled ? "score" : "lm_head", {norm, head}};
+      BlockKind::head, spec.output == Output::labels ? "score" : "lm_head", {norm, head}};
   spec.cut();
 }
 
@@ -268,7 +268,7 @@ std::unique_ptr<Block> LlamaModel::build(const LayerBuilder& builder, std::int64
     case BlockKind::embed:
       return std::make_unique<Embed>(builder);
     case BlockKind::head:
-      if (spec_.output == Output::pooled) {
+      if (spec_.output == Output::labels) {
         return std::make_unique<ClassifierHead>(builder, config_.rms_norm_eps);
       }
       return std::make_unique<Head>(builder, config_.rms_norm_eps);

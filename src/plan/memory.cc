@@ -104,7 +104,8 @@ std::int64_t output_floats(const ModelSpec& model, const TensorShard& shard,
   switch (model.output) {
     case Output::logits:
       return logit_rows * (hidden_rows * hidden + shard.vocab.size());
-    case Output::pooled:
+    case Output::sentence:
+    case Output::labels:
       return sequences * (hidden_rows * hidden + model.output_size);
     case Output::hidden:
       break;

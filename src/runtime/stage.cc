@@ -242,7 +242,7 @@ std::optional<StepResult> Stage::read_values(Forward& forward, const StepPlan& p
                                              Tensor x) const {
   const Tensor y = blocks_.back()->forward(forward, x);
   if (shard_.rank != 0) return std::nullopt;
-  const bool pooled = model_.spec().output == Output::pooled;
+  const bool pooled = model_.spec().is_pooled();
   StepResult result(plan.sequences.size());
   for (std::size_t i = 0; i < result.size(); ++i) {
     const SequenceSpan& span = forward.sequences[i];

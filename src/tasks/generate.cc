@@ -10,6 +10,15 @@ Generator::Generator(Replica& replica, Sequences& sequences, const Prompts& prom
       prompts_(prompts),
       defaults_(*replica.files().texts, replica.files().config) {
   prompts_.tokenizer();  // a model without one fails here, not at the first request
+  const ModelSpec& model = replica.spec();
+  if (!model.is_encoder_decoder()) return;
+  const std::optional<std::int32_t> start = defaults_.decoder_start_token();
+  if (!start || *start < 0 || *start >= model.vocab_size) {
+    fail(ErrorKind::input,
+         "{}: decoder_start_token_id is {}; expected the token that answers begin with",
+         replica.files().config.where(), start ? std::to_string(*start) : "missing");
+  }
+  decoder_start_ = *start;
 }
 
 void Generator::submit(std::uint64_t tag, const Request& request, OnText on_text) {
@@ -28,7 +37,7 @@ void Generator::start(std::uint64_t tag, const Request& request, OnText on_text)
     if (stop.empty()) throw RequestFailure("invalid_request", "a stop string is empty");
   }
   SequenceRequest sequence;
-  sequence.tokens = prompts_.encode(request, defaults_.bos_token());
+  const std::int64_t prompt_tokens = take_prompt(request, sequence);
   const auto length = static_cast<std::int64_t>(sequence.tokens.size());
   const std::int64_t room = replica_.max_sequence_tokens() - length;
   if (room < 1) {
@@ -53,8 +62,30 @@ void Generator::start(std::uint64_t tag, const Request& request, OnText on_text)
       active_.try_emplace(number, prompts_.tokenizer(), std::move(sampling.stop)).first->second;
   active.tag = tag;
   active.on_text = std::move(on_text);
-  active.result.prompt_tokens = length;
-  prompt_tokens_ += length;
+  active.result.prompt_tokens = prompt_tokens;
+  prompt_tokens_ += prompt_tokens;
+}
+
+/// What the model reads before it writes: its own text's beginning, or with an encoder a source.
+std::int64_t Generator::take_prompt(const Request& request, SequenceRequest& sequence) const {
+  if (!replica_.spec().is_encoder_decoder()) {
+    sequence.tokens = prompts_.encode(request, defaults_.bos_token());
+    return static_cast<std::int64_t>(sequence.tokens.size());
+  }
+  sequence.tokens = {decoder_start_};
+  sequence.source = prompts_.encode(request, std::nullopt);
+  const auto most = static_cast<std::size_t>(replica_.max_sequence_tokens());
+  if (sequence.source.size() > most) {
+    if (!request.truncate.value_or(false)) {
+      throw RequestFailure("context_length_exceeded",
+                           fmt::format("the text has {} tokens, the model reads {}; raise "
+                                       "--max-model-len, shorten it, or let it be cut with "
+                                       "--truncate",
+                                       sequence.source.size(), most));
+    }
+    sequence.source = prompts_.encode_text(request, most).ids;
+  }
+  return static_cast<std::int64_t>(sequence.source.size());
 }
 
 bool Generator::cancel(std::uint64_t tag) {

@@ -61,6 +61,7 @@ class Generator : public SequenceOwner {
     Result result;
   };
 
+  std::int64_t take_prompt(const Request& request, SequenceRequest& sequence) const;
   void start(std::uint64_t tag, const Request& request, OnText on_text);
   void add_text(Active& active, std::string_view text);
   bool take_tokens(Active& active, const SequenceEvent& event);
@@ -70,6 +71,7 @@ class Generator : public SequenceOwner {
   Sequences& sequences_;
   const Prompts& prompts_;
   GenerationDefaults defaults_;
+  std::int32_t decoder_start_ = 0;                  ///< of an encoder-decoder model
   std::map<std::uint64_t, Active> active_;          ///< by number of the sequence
   std::map<std::uint64_t, std::uint64_t> numbers_;  ///< of the sequences, by tag
   std::optional<std::uint64_t> told_;               ///< the sequence that is told of a token

@@ -99,6 +99,9 @@ GenerationDefaults::GenerationDefaults(const ModelTexts& texts, const HfConfig& 
   std::vector<std::int32_t> bos = token_ids(generation, "bos_token_id");
   if (bos.empty()) bos = token_ids(config, "bos_token_id");
   if (!bos.empty()) bos_token_ = bos.front();
+  std::vector<std::int32_t> start = token_ids(generation, "decoder_start_token_id");
+  if (start.empty()) start = token_ids(config, "decoder_start_token_id");
+  if (!start.empty()) decoder_start_token_ = start.front();
 }
 
 std::int64_t GenerationDefaults::new_tokens(const SamplingParams& params,

@@ -36,6 +36,8 @@ class GenerationDefaults {
 
   const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
   std::optional<std::int32_t> bos_token() const { return bos_token_; }
+  /// What a decoder that has a source begins with.
+  std::optional<std::int32_t> decoder_start_token() const { return decoder_start_token_; }
   /// The file says how long an answer may get.
   bool says_how_long() const { return defaults_.max_new_tokens || max_length_; }
   /// A line about what the file asks for and does not get; usually empty.
@@ -48,6 +50,7 @@ class GenerationDefaults {
   std::optional<std::int64_t> max_length_;
   std::vector<std::int32_t> end_tokens_;
   std::optional<std::int32_t> bos_token_;
+  std::optional<std::int32_t> decoder_start_token_;
   std::string warning_;
 };
 

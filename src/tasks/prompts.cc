@@ -1,5 +1,6 @@
 #include "tasks/prompts.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -29,14 +30,68 @@ const Tokenizer& Prompts::tokenizer() const {
   return *tokenizer_;
 }
 
-std::vector<std::int32_t> Prompts::encode(const Request& request,
-                                          std::optional<std::int32_t> bos_token) const {
+void Prompts::check_input(const Request& request) const {
   const int given = int{request.prompt.has_value()} + int{request.messages.has_value()} +
                     int{request.token_ids.has_value()};
   if (given != 1) {
     throw RequestFailure("invalid_request", "give exactly one of prompt, messages and token ids");
   }
   if (!request.token_ids) tokenizer();  // a model without one is no fault of the request
+}
+
+Encoding Prompts::encode_text(const Request& request, std::size_t max_length) const {
+  check_input(request);
+  if (request.text_pair && !request.prompt) {
+    throw RequestFailure("invalid_request", "a second text goes with a prompt only");
+  }
+  Encoding text;
+  try {
+    if (request.token_ids) {
+      text.ids = *request.token_ids;
+      text.ids.resize(std::min(text.ids.size(), max_length));
+    } else if (request.prompt) {
+      text = tokenizer().encode_segments(*request.prompt, request.text_pair,
+                                         {.max_length = max_length});
+    } else {
+      text = tokenizer().encode_segments(render(request), std::nullopt,
+                                         {.add_special_tokens = false, .max_length = max_length});
+    }
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::resource) throw;
+    throw RequestFailure("invalid_prompt", error.what());
+  }
+  text.type_ids.resize(text.ids.size());
+  check_ids(text.ids);
+  return text;
+}
+
+std::int32_t Prompts::mask_token() const {
+  std::vector<std::string> candidates;
+  for (const char* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const std::optional<std::string> text = texts_.read(file);
+    if (!text) continue;
+    const Json json = Json::parse(*text, nullptr, false);
+    if (!json.is_object() || !json.contains("mask_token")) continue;
+    const Json& token = json["mask_token"];
+    if (token.is_string()) candidates.push_back(token.get<std::string>());
+    if (token.is_object() && token.contains("content") && token["content"].is_string()) {
+      candidates.push_back(token["content"].get<std::string>());
+    }
+  }
+  candidates.insert(candidates.end(), {"[MASK]", "<mask>"});
+  for (const std::string& candidate : candidates) {
+    if (const auto id = tokenizer().token_to_id(candidate)) return *id;
+  }
+  fail(ErrorKind::input, "{}: the tokenizer has no mask token, so there is nothing to fill in",
+       texts_.where());
+}
+
+std::vector<std::int32_t> Prompts::encode(const Request& request,
+                                          std::optional<std::int32_t> bos_token) const {
+  check_input(request);
+  if (request.text_pair) {
+    throw RequestFailure("invalid_request", "this model reads one text, not a pair");
+  }
   std::vector<std::int32_t> ids;
   try {
     if (request.token_ids) {

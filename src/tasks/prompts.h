@@ -6,6 +6,7 @@
 
 #include "core/model_texts.h"
 #include "text/chat_template.h"
+#include "text/encoding.h"
 #include "text/tokenizer.h"
 #include "trireme/request.h"
 #include "trireme/result.h"
@@ -26,8 +27,15 @@ class Prompts {
   /// Token ids of the request's prompt. Throws RequestFailure.
   std::vector<std::int32_t> encode(const Request& request,
                                    std::optional<std::int32_t> bos_token) const;
+  /// The request's text, or pair of texts, as an encoder reads it: with special tokens, and no more
+  /// than `max_length` of all. Throws RequestFailure.
+  Encoding encode_text(const Request& request,
+                       std::size_t max_length = EncodeOptions::kUnlimited) const;
+  /// What stands for a token to be found. Throws Error(input) where the tokenizer has none.
+  std::int32_t mask_token() const;
 
  private:
+  void check_input(const Request& request) const;
   std::string render(const Request& request) const;
   void check_ids(const std::vector<std::int32_t>& ids) const;
 

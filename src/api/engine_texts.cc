@@ -1,0 +1,121 @@
+// The engine's calls for whole texts: vectors, labels, masks.
+#include "api/engine_impl.h"
+#include "core/error.h"
+
+namespace trireme {
+
+std::string_view name_of(ModelKind kind) {
+  switch (kind) {
+    case ModelKind::decoder:
+      return "model that goes on with a text";
+    case ModelKind::encoder_decoder:
+      return "model that answers a text (encoder-decoder)";
+    case ModelKind::sentence:
+      return "model of sentence vectors";
+    case ModelKind::classifier:
+      return "classifier";
+    case ModelKind::masked_lm:
+      return "model that fills in masks";
+    case ModelKind::features:
+      break;
+  }
+  return "model over numbers";
+}
+
+ModelKind kind_of(const ModelSpec& model) {
+  switch (model.output) {
+    case Output::sentence:
+      return ModelKind::sentence;
+    case Output::labels:
+      return ModelKind::classifier;
+    case Output::hidden:
+      return ModelKind::features;
+    case Output::logits:
+      break;
+  }
+  if (model.whole_sequences) return ModelKind::masked_lm;
+  return model.is_encoder_decoder() ? ModelKind::encoder_decoder : ModelKind::decoder;
+}
+
+TextReader& Engine::Impl::reading(std::optional<TextReader>& reader,
+                                  const TextReader::Settings& settings) {
+  TRIREME_ASSERT(sequences.has_value());
+  if (!reader) reader.emplace(*replica, *sequences, *prompts, settings);
+  return *reader;
+}
+
+const Labels& Engine::Impl::labels() {
+  check_kind("labels", ModelKind::classifier);
+  if (!label_names) label_names.emplace(replica->files().config, replica->spec().output_size);
+  return *label_names;
+}
+
+std::vector<Embedding> Engine::embed(std::span<const Request> requests) {
+  return impl_->read_all<Embedding>("embed", requests, ModelKind::sentence, &Impl::embedding,
+                                    embedding_of);
+}
+
+std::vector<Classification> Engine::classify(std::span<const Request> requests) {
+  return impl_->read_all<Classification>(
+      "classify", requests, ModelKind::classifier, &Impl::classifying,
+      [&](Reading reading) { return impl_->labels().classify(std::move(reading)); });
+}
+
+std::vector<MaskFill> Engine::fill_mask(std::span<const Request> requests, std::int64_t count) {
+  return impl_->read_all<MaskFill>(
+      "fill_mask", requests, ModelKind::masked_lm, &Impl::filling, [&](Reading reading) {
+        return fill_masks(std::move(reading), impl_->prompts->tokenizer(),
+                          impl_->replica->spec().vocab_size, count);
+      });
+}
+
+const std::vector<std::string>& Engine::labels() const { return impl_->labels().names(); }
+ModelKind Engine::kind() const { return kind_of(impl_->replica->spec()); }
+
+void Engine::submit_embedding(std::uint64_t tag, const Request& request) {
+  impl_->check_kind("embed", ModelKind::sentence);
+  impl_->embedding().submit(tag, request);
+}
+
+void Engine::submit_classification(std::uint64_t tag, const Request& request) {
+  impl_->labels();
+  impl_->classifying().submit(tag, request);
+}
+
+void Engine::submit_mask_fill(std::uint64_t tag, const Request& request) {
+  impl_->check_kind("fill_mask", ModelKind::masked_lm);
+  impl_->filling().submit(tag, request);
+}
+
+std::vector<Engine::FinishedEmbedding> Engine::step_embeddings() {
+  impl_->step();
+  std::vector<FinishedEmbedding> finished;
+  if (!impl_->embeddings) return finished;
+  for (auto& [tag, reading] : impl_->embeddings->take_finished()) {
+    finished.push_back({tag, embedding_of(std::move(reading))});
+  }
+  return finished;
+}
+
+std::vector<Engine::FinishedClassification> Engine::step_classifications() {
+  impl_->step();
+  std::vector<FinishedClassification> finished;
+  if (!impl_->classifications) return finished;
+  for (auto& [tag, reading] : impl_->classifications->take_finished()) {
+    finished.push_back({tag, impl_->labels().classify(std::move(reading))});
+  }
+  return finished;
+}
+
+std::vector<Engine::FinishedMaskFill> Engine::step_mask_fills(std::int64_t count) {
+  impl_->step();
+  std::vector<FinishedMaskFill> finished;
+  if (!impl_->mask_fills) return finished;
+  for (auto& [tag, reading] : impl_->mask_fills->take_finished()) {
+    finished.push_back({tag, fill_masks(std::move(reading), impl_->prompts->tokenizer(),
+                                        impl_->replica->spec().vocab_size, count)});
+  }
+  return finished;
+}
+
+}  // namespace trireme
