@@ -1,8 +1,6 @@
 // What the bytes of an output depend on besides the requests, for a job that wants to go on later:
 // by content, so that a model directory may move, but not change.
-#include <algorithm>
 #include <array>
-#include <map>
 
 #include "core/error.h"
 #include "core/hash.h"
@@ -11,7 +9,7 @@
 #include "models/shapes.h"
 #include "runtime/replica.h"
 #include "trireme/engine.h"
-#include "weights/matrix_view.h"
+#include "weights/fingerprint.h"
 
 namespace trireme {
 
@@ -31,14 +29,8 @@ constexpr std::array small_files{"config.json",
                                  "chat_template.json"};
 constexpr std::array template_folders{"additional_chat_templates", "chat_templates"};
 
-std::string digest(std::uint64_t hash) { return fmt::format("{:016x}", mixed(hash)); }
-
-std::uint64_t hash_of(std::uint64_t hash, std::uint64_t number) {
-  return fnv1a({reinterpret_cast<const char*>(&number), sizeof(number)}, hash);
-}
-
 std::string describe_text(std::string_view name, std::string_view text) {
-  return fmt::format("{}={} bytes, {}\n", name, text.size(), digest(fnv1a(text)));
+  return fmt::format("{}={} bytes, {}\n", name, text.size(), digest_text(fnv1a(text)));
 }
 
 std::string describe_file(const ModelTexts& texts, std::string_view name) {
@@ -55,57 +47,6 @@ std::string describe_small_files(const ModelTexts& texts) {
     }
   }
   return out;
-}
-
-/// What is known of the tensors of one file.
-struct WeightFile {
-  std::uint64_t tensors = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t headers = fnv1a("");
-  std::uint64_t samples = fnv1a("");
-};
-
-/// Takes in a page of the tensor's first row, of its middle row and of its last one.
-void sample(const TensorSource& source, const TensorInfo& tensor, WeightFile& file) {
-  constexpr std::int64_t page = 4096;
-  const MatrixView view = matrix_view(tensor);
-  const auto element = static_cast<std::int64_t>(size_of(tensor.dtype));
-  const std::int64_t count = std::min(view.cols, page / element);
-  if (view.rows == 0 || count == 0) return;
-  std::vector<std::byte> bytes(static_cast<std::size_t>(count * element));
-  const auto take = [&](std::int64_t row, std::int64_t col) {
-    source.read(tensor, {row, row + 1}, {col, col + count}, bytes.data());
-    file.samples = fnv1a({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.samples);
-  };
-  take(0, 0);
-  take(view.rows / 2, (view.cols - count) / 2);
-  take(view.rows - 1, view.cols - count);
-}
-
-void add_header(const TensorInfo& tensor, WeightFile& file) {
-  ++file.tensors;
-  file.bytes += static_cast<std::uint64_t>(tensor.bytes_in_file());
-  file.headers = fnv1a(tensor.name, hash_of(file.headers, tensor.name.size()));
-  file.headers = fnv1a(name_of(tensor.dtype), hash_of(file.headers, tensor.shape.size()));
-  file.headers = hash_of(file.headers, static_cast<std::uint64_t>(tensor.packed_bytes));
-  for (const std::int64_t size : tensor.shape) {
-    file.headers = hash_of(file.headers, static_cast<std::uint64_t>(size));
-  }
-}
-
-std::string describe_weights(const TensorSource& source) {
-  std::map<std::string, WeightFile> files;
-  for (const TensorInfo* tensor : source.tensors()) {
-    WeightFile& file = files[fs::path(tensor->file).filename()];
-    add_header(*tensor, file);
-    sample(source, *tensor, file);
-  }
-  std::string text;
-  for (const auto& [name, file] : files) {
-    text += fmt::format("{}={} tensors of {} bytes, {}, sampled {}\n", name, file.tensors,
-                        file.bytes, digest(file.headers), digest(file.samples));
-  }
-  return text;
 }
 
 }  // namespace

@@ -68,6 +68,12 @@ class CheckpointSource : public TensorSource {
     place->file->will_read(*place->tensor, rows, cols);
   }
 
+  std::vector<FileStamp> files() const override {
+    std::vector<FileStamp> stamps;
+    for (const SafetensorsFile& file : files_) stamps.push_back(file.stamp());
+    return stamps;
+  }
+
   std::int64_t bytes_read() const override { return bytes_read_; }
 
  private:

@@ -152,6 +152,8 @@ class DummySource : public TensorSource {
 
   void will_read(const TensorInfo& /*tensor*/, Range /*rows*/, Range /*cols*/) const override {}
 
+  std::vector<FileStamp> files() const override { return {}; }
+
   std::int64_t bytes_read() const override { return bytes_read_; }
 
  private:

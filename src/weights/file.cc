@@ -1,18 +1,28 @@
 #include "weights/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 #include "core/read_file.h"
 
 namespace trireme {
 
 namespace {
+
+/// A name that no other process chooses: one in another container may have the same pid.
+std::filesystem::path beside(const std::filesystem::path& target) {
+  std::random_device random;
+  std::filesystem::path name = target;
+  name += fmt::format(".{:08x}{:08x}{}", random(), random(), AtomicFile::temporary_suffix);
+  return name;
+}
 
 /// Makes a rename durable. Some file systems cannot sync a directory; then the data at least is.
 void sync_directory(const std::filesystem::path& directory) {
@@ -67,14 +77,53 @@ void InputFile::will_read(std::uint64_t offset, std::uint64_t bytes) const {
   posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
 }
 
+FileStamp InputFile::stamp() const {
+  struct stat status {};
+  if (fstat(fd_, &status) != 0) {
+    fail(ErrorKind::resource, "{}: cannot look at it: {}", name_, std::strerror(errno));
+  }
+  constexpr std::int64_t second_ns = 1'000'000'000;
+  return {name_, static_cast<std::uint64_t>(status.st_size),
+          std::int64_t{status.st_mtim.tv_sec} * second_ns + status.st_mtim.tv_nsec};
+}
+
+FileMap::FileMap(const InputFile& file) : size_(file.size()) {
+  if (size_ == 0) return;
+  void* const memory = mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.fd_, 0);
+  if (memory == MAP_FAILED) {
+    fail(ErrorKind::resource, "{}: cannot map {} bytes: {}", file.name(), size_,
+         std::strerror(errno));
+  }
+  data_ = static_cast<const std::byte*>(memory);
+}
+
+FileMap& FileMap::operator=(FileMap&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+FileMap::~FileMap() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+bool FileMap::populate(std::uint64_t offset, std::size_t bytes) const {
+  // A kernel that does not know the advice (before 5.14) fetches pages as they are read.
+  return madvise(const_cast<std::byte*>(data_) + offset, bytes, MADV_POPULATE_READ) == 0 ||
+         (errno != EFAULT && errno != EHWPOISON);
+}
+
+void FileMap::will_read(std::uint64_t offset, std::size_t bytes) const {
+  madvise(const_cast<std::byte*>(data_) + offset, bytes, MADV_WILLNEED);
+}
+
 AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
   std::error_code error;
   const auto status = std::filesystem::status(target, error);
   const bool replace = !std::filesystem::exists(status) || std::filesystem::is_regular_file(status);
   if (replace) {
-    temporary_ = target;
-    temporary_ += fmt::format(".{}.partial", getpid());
-    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    temporary_ = beside(target);
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } else {
     fd_ = open(target.c_str(), O_WRONLY | O_CLOEXEC);
   }

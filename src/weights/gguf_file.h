@@ -17,6 +17,7 @@ class GgufFile {
   explicit GgufFile(const std::filesystem::path& path);
 
   const std::string& name() const { return file_.name(); }
+  FileStamp stamp() const { return file_.stamp(); }
   const GgufMetadata& metadata() const { return header_.metadata; }
   /// In order of name.
   const std::vector<GgufTensor>& tensors() const { return header_.tensors; }

@@ -47,6 +47,11 @@ class GgufSource : public TensorSource {
   std::string describe() const override { return parts_->files.front().name(); }
   void read(const TensorInfo& tensor, Range rows, Range cols, std::byte* out) const override;
   void will_read(const TensorInfo& tensor, Range rows, Range cols) const override;
+  std::vector<FileStamp> files() const override {
+    std::vector<FileStamp> stamps;
+    for (const GgufFile& file : parts_->files) stamps.push_back(file.stamp());
+    return stamps;
+  }
   std::int64_t bytes_read() const override { return bytes_read_; }
 
  private:

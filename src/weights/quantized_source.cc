@@ -96,6 +96,7 @@ class QuantizedSource : public TensorSource {
   }
 
   std::string describe() const override { return files_->describe(); }
+  std::vector<FileStamp> files() const override { return files_->files(); }
   std::int64_t bytes_read() const override { return files_->bytes_read(); }
 
   void read(const TensorInfo& tensor, Range rows, Range cols, std::byte* out) const override {

@@ -29,6 +29,7 @@ class SafetensorsFile {
   const std::map<std::string, std::string, std::less<>>& unreadable() const { return unreadable_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& name() const { return file_.name(); }
+  FileStamp stamp() const { return file_.stamp(); }
 
   /// TensorSource::read of one of tensors(). Returns how many bytes were handed out.
   std::int64_t read(const Tensor& tensor, Range rows, Range cols, std::byte* out) const;

@@ -14,6 +14,7 @@
 #include "core/dtype.h"
 #include "core/error.h"
 #include "core/range.h"
+#include "weights/file.h"
 
 namespace trireme {
 
@@ -67,6 +68,10 @@ class TensorSource {
 
   /// Says that read() of this rectangle follows soon, so that a disk may begin. Thread-safe.
   virtual void will_read(const TensorInfo& tensor, Range rows, Range cols) const = 0;
+
+  /// The files that tensors are read from, as they are now; none where numbers are made up. Whoever
+  /// keeps what he made of the tensors keeps these beside it.
+  virtual std::vector<FileStamp> files() const = 0;
 
   /// Bytes of tensor data handed out so far: the tests hold ranks to reading only their share.
   virtual std::int64_t bytes_read() const = 0;

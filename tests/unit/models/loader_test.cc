@@ -76,6 +76,7 @@ class MemorySource : public TensorSource {
     const std::lock_guard lock(mutex_);
     announced_ += rows.size() * cols.size() * static_cast<std::int64_t>(size_of(tensor.dtype));
   }
+  std::vector<FileStamp> files() const override { return {}; }
   std::int64_t bytes_read() const override { return bytes_; }
   std::int64_t bytes_announced() const { return announced_; }
 

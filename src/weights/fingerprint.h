@@ -1,0 +1,18 @@
+// What a model's weights are known by without reading all of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "weights/tensor_source.h"
+
+namespace trireme {
+
+/// A hash as texts show it.
+std::string digest_text(std::uint64_t hash);
+
+/// A line for each file: its name, the names, dtypes and shapes of its tensors, and a page of each
+/// tensor's first, middle and last row. Neither where the files lie nor when they were written.
+std::string describe_weights(const TensorSource& source);
+
+}  // namespace trireme
