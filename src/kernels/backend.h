@@ -226,6 +226,8 @@ class Backend {
 
   // Weights.
 
+  /// What the packed bytes depend on of it: backends of one packing read one another's.
+  virtual std::string_view packing() const = 0;
   /// Rows of a packed matrix come in panels of this many.
   virtual std::int64_t panel_rows() const = 0;
   virtual std::size_t packed_bytes(const MatrixShape& shape) const = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/bulk_hash.h"
 #include "kernels/quantize.h"
 #include "support.h"
 
@@ -128,6 +129,33 @@ TEST(PackPanel, PutsEveryWeightInItsPlace) {
             << name_of(format) << ", " << rows << " rows, k " << shape.k();
       }
     }
+  }
+}
+
+/// Numbers that need no library: the same on every machine.
+Floats plain_values(std::int64_t count, bool codes) {
+  Floats values;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto number = static_cast<float>(i * 7919 % 20011 - 10000) / 65536.0f;
+    const CodedWeight code{static_cast<std::uint8_t>(i * 7 % 16), 3, f32_to_f16(0.5f)};
+    values.push_back(codes ? std::bit_cast<float>(code) : number);
+  }
+  return values;
+}
+
+/// Packed weights are kept on disk and found again by Backend::packing(). Whoever gives a weight
+/// other bytes on purpose raises the version there, and then changes this hash.
+TEST(PackPanel, BytesBelongToTheVersionOfThePacking) {
+  Bytes all;
+  for (const Format& format : formats) {
+    const MatrixShape shape{29, {5, 96, 600}, format.dtype, format.group};
+    const Floats source = plain_values(29 * shape.k(), format.dtype == DType::u4);
+    const Bytes panel = packed_panel(shape, source);
+    all.insert(all.end(), panel.begin(), panel.end());
+  }
+  EXPECT_EQ(bulk_hash(all), 16193517201447608959ull);
+  for (const std::string& name : available_backends()) {
+    EXPECT_EQ(make_backend(name)->packing(), "panels of 32, version 1") << name;
   }
 }
 

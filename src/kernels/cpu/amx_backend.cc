@@ -55,6 +55,7 @@ class AmxBackend final : public Backend {
 
   // Everything below is the base's.
 
+  std::string_view packing() const override { return base_->packing(); }
   std::int64_t panel_rows() const override { return base_->panel_rows(); }
   std::size_t packed_bytes(const MatrixShape& shape) const override {
     return base_->packed_bytes(shape);

@@ -10,6 +10,9 @@ namespace trireme {
 class HostBackend : public Backend {
  public:
   std::string_view arithmetic() const override { return "plain"; }
+  /// To be raised whenever kernels/packed.h or kernels/quantize.h give a weight other bytes: they
+  /// are kept on disk (a test holds the bytes to this number).
+  std::string_view packing() const override { return "panels of 32, version 1"; }
   std::int64_t panel_rows() const override;
   std::size_t packed_bytes(const MatrixShape& shape) const override;
   void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
