@@ -57,6 +57,7 @@ struct EngineStats {
   std::int64_t checkpoint_bytes_read = 0;  ///< on this rank
   std::int64_t weight_bytes = 0;           ///< packed, on this rank
   bool shared_weights = false;             ///< another replica's rank on this host packed them
+  bool mapped_weights = false;             ///< from Options::packed_cache
   std::int64_t model_blocks = 0;           ///< of the model's list, on this rank
   std::int64_t multiply_adds = 0;          ///< of matrix products that this rank computed
   std::int64_t kv_blocks = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace trireme {
@@ -35,6 +36,14 @@ struct Options {
   /// Per rank; 0: what max_sequences of max_model_len need, within memory. A cache that cannot hold
   /// one sequence of max_model_len is Error(resource) when the engine starts.
   std::int64_t kv_cache_bytes = 0;
+
+  /// A directory in which packed weights are kept, so that the next start maps a file instead of
+  /// reading and packing the checkpoint; empty: none. One file for each model, way of keeping its
+  /// weights and rank's share; whatever is wrong with one costs a warning, and it is written anew.
+  /// The directory must be nobody else's to write: hashes prove against accidents, not malice.
+  std::string packed_cache;
+  /// Hears of what goes wrong without harm to the output; may be called by another thread.
+  std::function<void(const std::string&)> on_warning;
 
   // Scheduling. None of these changes a byte of the output, but for sequences beyond max_model_len.
   std::int64_t max_model_len = 0;   ///< longest sequence, tokens; 0: the model's own limit

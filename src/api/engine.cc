@@ -213,6 +213,7 @@ EngineStats Engine::stats() const {
                     .checkpoint_bytes_read = counters.checkpoint_bytes_read,
                     .weight_bytes = counters.weight_bytes,
                     .shared_weights = counters.shared_weights,
+                    .mapped_weights = counters.mapped_weights,
                     .model_blocks = counters.blocks,
                     .multiply_adds = counters.multiply_adds,
                     .kv_blocks = counters.kv_blocks,

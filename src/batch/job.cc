@@ -33,12 +33,13 @@ std::string describe(const EngineStats& s) {
   return fmt::format(
       R"(rank {{"replica": {}, "rank": {}, "ranks": {}, "transport": "{}", "isa": "{}", )"
       R"("checkpoint_bytes_read": {}, "weight_bytes": {}, "shared_weights": {}, )"
-      R"("model_blocks": {}, "kv_blocks": {}, "multiply_adds": {}, "steps": {}, )"
+      R"("mapped_weights": {}, "model_blocks": {}, "kv_blocks": {}, "multiply_adds": {}, "steps": {}, )"
       R"("computed_tokens": {}, "prompt_tokens": {}, "generated_tokens": {}, "preemptions": {}, )"
       R"("drafted_tokens": {}, "accepted_tokens": {}}})",
       s.replica, s.rank, s.ranks, s.transport, s.isa, s.checkpoint_bytes_read, s.weight_bytes,
-      s.shared_weights, s.model_blocks, s.kv_blocks, s.multiply_adds, s.steps, s.computed_tokens,
-      s.prompt_tokens, s.generated_tokens, s.preemptions, s.drafted_tokens, s.accepted_tokens);
+      s.shared_weights, s.mapped_weights, s.model_blocks, s.kv_blocks, s.multiply_adds, s.steps,
+      s.computed_tokens, s.prompt_tokens, s.generated_tokens, s.preemptions, s.drafted_tokens,
+      s.accepted_tokens);
 }
 
 /// Drivers of two replicas in one run of ranks (MPI).

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/sizes.h"
 #include "cli/suggest.h"
+#include "cli/terminal.h"
 #include "trireme/error.h"
 
 namespace trireme {
@@ -124,6 +125,12 @@ void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) 
       ->type_name("FORMAT")
       ->group(group)
       ->capture_default_str();
+  app_.add_option("--packed-cache", options.packed_cache,
+                  "Keep packed weights in this directory: the next start maps them")
+      ->type_name("DIR")
+      ->group(group)
+      ->envname("TRIREME_PACKED_CACHE");
+  options.on_warning = print_warning;
   const auto take_seed = [&options, seed](const std::uint64_t& value) {
     options.load_seed = value;
     if (seed != nullptr) *seed = value;

@@ -20,7 +20,8 @@ class Arguments {
   /// The parser, for a verb's own flags.
   CLI::App& app() { return app_; }
 
-  /// --model, --revision, --dtype, --load-format, --seed (which also goes to `seed`, if any).
+  /// --model, --revision, --dtype, --load-format, --packed-cache, --seed (which also goes to
+  /// `seed`, if any). Warnings of the engine go to standard error.
   void add_model(Options& options, std::optional<std::uint64_t>* seed = nullptr);
   /// --data-parallel-size and its relatives.
   void add_plan(Options& options);

@@ -29,13 +29,14 @@ class SharedOnce {
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill,
       const std::function<void()>& idle = [] {});
 
+  /// Whether a process has filled the memory.
+  bool is_ready() const;
   /// Whether it was this process that filled the memory.
   bool filled_here() const { return filled_here_; }
 
  private:
   struct Control;
   Control& control() const;
-  bool is_ready() const;
   void fill_now(std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill);
   void map_payload(std::size_t bytes, int protection);
 

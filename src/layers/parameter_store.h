@@ -25,6 +25,9 @@ class PackedMatrix {
   const MatrixShape& shape() const { return shape_; }
   const std::byte* data() const { return data_; }
   const std::vector<ParameterPart>& parts() const { return parts_; }
+  /// Its place in the arena.
+  std::size_t offset() const { return offset_; }
+  std::size_t bytes() const { return bytes_; }
 
  private:
   friend class ParameterStore;
@@ -41,6 +44,9 @@ class PackedVector {
   const float* data() const { return data_; }
   std::int64_t size() const { return size_; }
   const std::vector<ParameterPart>& parts() const { return parts_; }
+  /// Its place in the arena.
+  std::size_t offset() const { return offset_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(float); }
 
  private:
   friend class ParameterStore;
@@ -70,6 +76,8 @@ class ParameterStore {
   // For the loader.
   std::deque<PackedMatrix>& matrices() { return matrices_; }
   std::deque<PackedVector>& vectors() { return vectors_; }
+  const std::deque<PackedMatrix>& matrices() const { return matrices_; }
+  const std::deque<PackedVector>& vectors() const { return vectors_; }
   std::byte* mutable_data(PackedMatrix& matrix) const { return matrix.data_; }
   float* mutable_data(PackedVector& vector) const { return vector.data_; }
   const Backend& backend() const { return backend_; }

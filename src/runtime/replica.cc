@@ -173,7 +173,7 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   // What is too little before anything is loaded will not do after it.
   agree_on_kv_blocks(options, local_ranks);
   files_.model->prepare(limits_.max_model_len);
-  load_weights(shared_weights);
+  load_weights(options, shared_weights);
   kv_blocks_ = agree_on_kv_blocks(options, local_ranks);
   stage_->allocate_cache(kv_blocks_);
   if (is_driver()) {
@@ -191,23 +191,39 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
 
 Replica::~Replica() = default;
 
-void Replica::load_weights(int shared_memory) {
+void Replica::load_weights(const Options& options, int shared_memory) {
   ParameterStore& parameters = stage_->parameters();
   const auto heartbeat = [this] { ranks_->heartbeat(); };
+  if (shared_memory >= 0) shared_weights_ = std::make_unique<SharedOnce>(shared_memory);
+  // What a replica has filled already is nearer than a file.
+  const bool at_hand = shared_weights_ != nullptr && shared_weights_->is_ready();
+  if (!options.packed_cache.empty() && !at_hand) {
+    cache_ = std::make_unique<WeightCache>(options, parameters, *files_.source, *files_.texts,
+                                           heartbeat);
+    if (const std::byte* const mapped = cache_->map(*threads_)) {
+      mapped_ = true;
+      shared_weights_.reset();  // the page cache is what replicas share
+      parameters.place(const_cast<std::byte*>(mapped));
+      return;
+    }
+  }
+  // From here on the parameters are only read, in every process.
+  const std::span<const std::byte> arena = filled_arena(heartbeat);
+  parameters.place(const_cast<std::byte*>(arena.data()));
+  const bool filled_here = shared_weights_ == nullptr || shared_weights_->filled_here();
+  if (cache_ != nullptr && filled_here) cache_->keep(arena);
+}
+
+std::span<const std::byte> Replica::filled_arena(const std::function<void()>& heartbeat) {
+  ParameterStore& parameters = stage_->parameters();
   const auto fill = [&](std::span<std::byte> arena) {
     parameters.place(arena.data());
     load_parameters(parameters, *files_.source, *threads_, heartbeat);
   };
-  if (shared_memory < 0) {
-    weights_ = Buffer(parameters.bytes());
-    fill({weights_.data(), weights_.size()});
-    return;
-  }
-  shared_weights_ = std::make_unique<SharedOnce>(shared_memory);
-  const std::span<const std::byte> arena =
-      shared_weights_->get(parameters.bytes(), fill, heartbeat);
-  // From here on the parameters are only read, in every process.
-  parameters.place(const_cast<std::byte*>(arena.data()));
+  if (shared_weights_ != nullptr) return shared_weights_->get(parameters.bytes(), fill, heartbeat);
+  weights_ = Buffer(parameters.bytes());
+  fill({weights_.data(), weights_.size()});
+  return {weights_.data(), weights_.size()};
 }
 
 void Replica::follow() { trireme::follow(*ranks_, sizes_, *stage_); }
@@ -220,23 +236,24 @@ Replica::Counters Replica::counters() const {
           .steps = stage_->steps(),
           .rows = stage_->rows(),
           .multiply_adds = stage_->rows() * stage_->multiply_adds_per_row(),
-          .shared_weights = shared_weights_ != nullptr && !shared_weights_->filled_here()};
+          .shared_weights = shared_weights_ != nullptr && !shared_weights_->filled_here(),
+          .mapped_weights = mapped_};
 }
 
 /// The driver decides for all ranks, by the rank whose blocks are largest. Throws Error(resource)
 /// when one sequence of the longest length would not fit: were it cut, the plan and the memory that
 /// happens to be free would decide what comes out.
 std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks) {
-  const std::int64_t mine = stage_->kv_bytes_per_block();
-  const std::vector<Message> sizes =
-      ranks_->gather(0, std::as_bytes(std::span<const std::int64_t>(&mine, 1)));
+  const Sizes mine{stage_->kv_bytes_per_block(), mapped_ ? counters().weight_bytes : 0};
+  const std::vector<Message> messages =
+      ranks_->gather(0, std::as_bytes(std::span<const Sizes>(&mine, 1)));
   std::int64_t blocks = 0;
   if (is_driver()) {
-    std::vector<std::int64_t> block_bytes(sizes.size());
+    std::vector<Sizes> sizes(messages.size());
     for (std::size_t i = 0; i < sizes.size(); ++i) {
-      std::memcpy(&block_bytes[i], sizes[i].data(), sizeof(std::int64_t));
+      std::memcpy(&sizes[i], messages[i].data(), sizeof(Sizes));
     }
-    const CacheRequest request = cache_request(options, local_ranks, block_bytes);
+    const CacheRequest request = cache_request(options, local_ranks, sizes);
     const std::string shortage = cache_shortage(request);
     if (!shortage.empty()) fail(ErrorKind::resource, "{}; {}", shortage, cache_advice(request));
     blocks = cache_blocks(request);
@@ -249,21 +266,26 @@ std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks
 }
 
 /// Other replicas on this host may have taken their memory already, or not yet: they count in the
-/// share of what is free, not in whether one sequence fits.
+/// share of what is free, not in whether one sequence fits. Mapped weights look as if they were
+/// free, since the system could read them again; they must stay.
 CacheRequest Replica::cache_request(const Options& options, int local_ranks,
-                                    std::span<const std::int64_t> block_bytes) const {
+                                    std::span<const Sizes> sizes) const {
   CacheRequest request{.limits = limits_,
                        .asked_bytes = options.kv_cache_bytes,
                        .free_bytes = available_memory(),
                        .ranks_per_host = std::max(1, local_ranks)};
-  std::int64_t all = 0;
-  for (const std::int64_t bytes : block_bytes) {
-    request.block_bytes = std::max(request.block_bytes, bytes);
-    all += bytes;
+  Sizes all;
+  Sizes largest;
+  for (const Sizes& rank : sizes) {
+    all = {all.kv_block + rank.kv_block, all.mapped + rank.mapped};
+    largest = {std::max(largest.kv_block, rank.kv_block), std::max(largest.mapped, rank.mapped)};
   }
-  const bool one_host = request.ranks_per_host >= static_cast<int>(block_bytes.size());
-  const std::int64_t here = one_host ? all : request.ranks_per_host * request.block_bytes;
-  request.host_block_bytes = std::max<std::int64_t>(1, here);
+  const std::int64_t here = request.ranks_per_host;
+  const bool one_host = here >= static_cast<std::int64_t>(sizes.size());
+  request.block_bytes = std::max<std::int64_t>(1, largest.kv_block);
+  request.host_block_bytes =
+      std::max<std::int64_t>(1, one_host ? all.kv_block : here * largest.kv_block);
+  request.free_bytes -= one_host ? all.mapped : here * largest.mapped;
   return request;
 }
 

@@ -12,6 +12,7 @@
 #include "models/model.h"
 #include "plan/cache.h"
 #include "runtime/driver.h"
+#include "runtime/weight_cache.h"
 #include "trireme/options.h"
 #include "weights/tensor_source.h"
 
@@ -80,14 +81,21 @@ class Replica {
     std::int64_t rows = 0;  ///< that went through this rank's blocks
     std::int64_t multiply_adds = 0;
     bool shared_weights = false;  ///< another process packed them
+    bool mapped_weights = false;  ///< an earlier start packed them
   };
   Counters counters() const;
 
  private:
-  void load_weights(int shared_memory);
+  void load_weights(const Options& options, int shared_memory);
+  std::span<const std::byte> filled_arena(const std::function<void()>& heartbeat);
   std::int64_t agree_on_kv_blocks(const Options& options, int local_ranks);
+  /// Of one rank, in bytes.
+  struct Sizes {
+    std::int64_t kv_block = 0;
+    std::int64_t mapped = 0;  ///< weights in files
+  };
   CacheRequest cache_request(const Options& options, int local_ranks,
-                             std::span<const std::int64_t> block_bytes) const;
+                             std::span<const Sizes> sizes) const;
 
   OpenModel files_;
   std::unique_ptr<Backend> backend_;
@@ -97,7 +105,9 @@ class Replica {
   std::unique_ptr<ThreadPool> threads_;
   std::unique_ptr<Stage> stage_;
   Buffer weights_;                              ///< this process's own, unless
-  std::unique_ptr<SharedOnce> shared_weights_;  ///< the host's replicas share one copy
+  std::unique_ptr<SharedOnce> shared_weights_;  ///< the host's replicas share one copy, or
+  std::unique_ptr<WeightCache> cache_;          ///< they are mapped; it writes what is not there
+  bool mapped_ = false;
   std::int64_t kv_blocks_ = 0;
   std::unique_ptr<Driver> driver_;
 };
