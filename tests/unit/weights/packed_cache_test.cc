@@ -81,10 +81,8 @@ TEST_F(PackedCacheFile, GivesWhatWasPutIntoIt) {
   write();
   EXPECT_EQ(trouble(), "");
   EXPECT_EQ(names(), std::vector<std::string>{"x.packed"});
-  const std::optional<PackedCache> cache = open();
-  EXPECT_EQ(
-      reinterpret_cast<std::uintptr_t>(cache->payload().data()) % packed_cache_alignment % 4096,
-      0u);
+  const auto address = reinterpret_cast<std::uintptr_t>(open()->payload().data());
+  EXPECT_EQ(address % 4096, 0u) << "kernels read whole vectors";
 }
 
 TEST_F(PackedCacheFile, GivesPayloadsOfEverySize) {
