@@ -207,6 +207,13 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Where Options::device_map asks for devices, the same options with the map written out and as
+/// many pipeline stages as it has devices; other options as they are. The policies look at free
+/// memory where max_memory gives no budgets, so one process decides and passes the result on.
+/// Throws Error(resource) when the budgets do not hold the model, Error(usage) for maps that cannot
+/// be meant.
+Options place_on_devices(const Options& options);
+
 /// What kind of model it is. Reads headers only. Throws Error as the engine
 /// would.
 ModelKind model_kind(const Options& options);

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <vector>
 
 namespace trireme {
 
@@ -27,6 +29,24 @@ struct Options {
   int data_parallel_size = 1;
   int tensor_parallel_size = 1;
   int pipeline_parallel_size = 1;
+  /// Names of the blocks that pipeline stages after the first begin with ("model.layers.8"): one
+  /// fewer than there are stages. Empty: stages of about the same cost.
+  std::vector<std::string> split_points;
+  /// Micro-batches that the pipeline cuts a batch into; 0: as many as it has stages.
+  int num_chunks = 0;
+
+  // Devices instead of sizes; see docs/device-maps.md.
+  /// auto, balanced, balanced_low_0 or sequential; or a map, {"model.embed_tokens": "cpu:0", ...},
+  /// as JSON or the name of a JSON file. Every device that holds blocks is a pipeline stage.
+  /// Engines take maps only: see place_on_devices(). Empty: none.
+  std::string device_map;
+  /// What each device may take, by name: "cpu:0" and "cpu:1" are groups of this host's cores, a
+  /// number n means the n-th device; "disk" is what may stay there. Empty: one device, all memory
+  /// that is free.
+  std::map<std::string, std::int64_t> max_memory;
+  /// A folder for blocks that no device has room for. They are packed into a file there, which
+  /// nobody else sees and which ends with the process, and read whenever they are needed.
+  std::string offload_folder;
 
   // The machine.
   std::string device = "cpu";

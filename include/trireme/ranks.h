@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "trireme/error.h"
 #include "trireme/options.h"
@@ -49,15 +50,26 @@ class Ranks {
   Ranks(Ranks&&) noexcept;
   Ranks& operator=(Ranks&&) noexcept;
 
-  /// The options with the instruction set that was agreed on.
+  /// As many as the plan has, each to be used by a thread of its own in this process.
+  static std::vector<Ranks> of_threads(const Options& agreed);
+
+  /// The options with the instruction set that was agreed on, and a device map written out.
   const Options& options() const { return options_; }
   /// For those who put the ranks to work; once.
   std::unique_ptr<Communicator> take_world();
+  /// How many of them share this host, and the memory in which those of several replicas that are
+  /// in the same place keep one copy of their weights (a descriptor), or null.
+  int local_size() const { return local_size_; }
+  const std::shared_ptr<const int>& weights_memory() const { return weights_; }
+  bool are_threads() const { return are_threads_; }
 
  private:
   Ranks(const Options& agreed, std::unique_ptr<Communicator> world);
 
   Options options_;
+  int local_size_ = 1;
+  bool are_threads_ = false;
+  std::shared_ptr<const int> weights_;
   std::unique_ptr<Communicator> world_;
 };
 

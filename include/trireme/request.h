@@ -28,7 +28,7 @@ struct Request {
   std::optional<std::string> prompt;    ///< UTF-8
   std::optional<std::string> messages;  ///< a JSON array of {"role", "content"}: the chat template
   std::optional<std::vector<std::int32_t>> token_ids;
-  std::optional<std::string> tools;  ///< a JSON array, for the chat template
+  std::optional<std::string> tools;      ///< a JSON array, for the chat template
   std::optional<std::string> text_pair;  ///< the second text of a pair; encoders only
   /// Whether a text beyond the model's limit is cut (of a pair the longer one first) or an error;
   /// not said: embed() cuts, as sentence-transformers does, the others do not.

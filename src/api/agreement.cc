@@ -1,5 +1,6 @@
 #include "api/agreement.h"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +32,8 @@ std::vector<std::string> flags_of(const Options& o) {
   return {flag("-dp", o.data_parallel_size),
           flag("-tp", o.tensor_parallel_size),
           flag("-pp", o.pipeline_parallel_size),
+          flag("--device-map", o.device_map),
+          flag("split points", fmt::format("{}", fmt::join(o.split_points, " "))),
           flag("--dtype", o.dtype),
           flag("--quantization", o.quantization),
           flag("--load-format", o.load_format),

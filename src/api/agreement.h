@@ -42,6 +42,7 @@ Identity decode_identity(std::span<const std::byte> bytes);
 /// none.
 struct Agreement {
   std::string isa;
+  Options options;  ///< as place_on_devices() has them
   Hosts hosts;
   std::optional<Failure> failure;
 };

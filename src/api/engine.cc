@@ -30,7 +30,8 @@ Engine::Impl::Impl(Ranks agreed, std::int64_t now)
       start(now != 0 ? now : present()) {
   const RankEnvironment environment = rank_environment();
   std::unique_ptr<Communicator> ranks;
-  if (environment.replicas > 1) {  // the launcher started each replica as a group of its own
+  if (environment.replicas > 1 &&
+      !agreed.are_threads()) {  // the launcher started each replica as a group of its own
     whole_run = false;
     replica_index = environment.replica;
     ranks = std::move(world);
@@ -39,8 +40,9 @@ Engine::Impl::Impl(Ranks agreed, std::int64_t now)
     share_start();
     ranks = world->group(replica_group(replica_index, sizes));
   }
-  replica = std::make_unique<Replica>(agreed.options(), std::move(ranks), environment.local_size,
-                                      environment.weights_fd);
+  weights_memory = agreed.weights_memory();
+  replica = std::make_unique<Replica>(agreed.options(), std::move(ranks), agreed.local_size(),
+                                      weights_memory == nullptr ? -1 : *weights_memory);
   prompts.emplace(*replica->files().texts, replica->spec().vocab_size, start);
   if (replica->is_driver()) sequences.emplace(*replica);
 }

@@ -51,7 +51,8 @@ struct Engine::Impl {
   ParallelSizes sizes;
   std::unique_ptr<Communicator> world;
   int replica_index = 0;
-  bool whole_run = true;  ///< world spans all replicas
+  bool whole_run = true;                      ///< world spans all replicas
+  std::shared_ptr<const int> weights_memory;  ///< must outlive the replica that maps it
   std::unique_ptr<Replica> replica;
   std::int64_t start = 0;
   std::optional<Prompts> prompts;

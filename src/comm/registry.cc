@@ -48,4 +48,17 @@ std::unique_ptr<Communicator> connect() {
   return nullptr;
 }
 
+std::vector<std::unique_ptr<Communicator>> connect_threads(int ranks) {
+  std::vector<std::unique_ptr<Communicator>> all;
+  if (ranks == 1) {
+    all.push_back(std::make_unique<SingleCommunicator>());
+    return all;
+  }
+  const auto segment = std::make_shared<ShmSegment>(ShmSegment::create(ranks));
+  for (int rank = 0; rank < ranks; ++rank) {
+    all.push_back(std::make_unique<ShmCommunicator>(segment, rank));
+  }
+  return all;
+}
+
 }  // namespace trireme

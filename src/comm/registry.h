@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "comm/communicator.h"
 
@@ -11,5 +12,8 @@ namespace trireme {
 /// memory, those of mpirun or Slurm over MPI, those of torchrun's variables, or none. Call once.
 /// Throws Error(usage | resource).
 std::unique_ptr<Communicator> connect();
+
+/// Ranks that are threads of this process, whoever else was started: one for each thread.
+std::vector<std::unique_ptr<Communicator>> connect_threads(int ranks);
 
 }  // namespace trireme

@@ -8,6 +8,7 @@
 
 #include "comm/single.h"
 #include "core/error.h"
+#include "runtime/placement.h"
 
 namespace trireme {
 
@@ -112,7 +113,7 @@ Rehearsal::Rehearsal(Model& model, const Backend& backend, std::span<const Step>
 
 double Rehearsal::seconds(ThreadPool& threads, const Step& step) {
   SingleCommunicator alone;
-  Stage stage({backend_, threads, alone, {}}, model_, limits_);
+  Stage stage({backend_, threads, alone, {}, one_stage(model_.spec())}, model_, limits_);
   if (weights_.size() == 0) {
     weights_ = Buffer(stage.parameters().bytes());
     constexpr std::int64_t pieces = 256;

@@ -11,6 +11,7 @@
 #include "models/registry.h"
 #include "models/shapes.h"
 #include "plan/host.h"
+#include "runtime/placement.h"
 #include "weights/model_files.h"
 
 namespace trireme {
@@ -168,24 +169,28 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   const SpeculationLimits speculation = speculation_limits(options);
   TRIREME_ASSERT(ranks_->size() == sizes_.replica());
   threads_ = std::make_unique<ThreadPool>(threads_per_rank(options, local_ranks));
-  stage_ = std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_},
-                                   *files_.model, limits_);
+  stage_ =
+      std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_,
+                                           placement_of(options, spec()), options.offload_folder},
+                              *files_.model, limits_);
   // What is too little before anything is loaded will not do after it.
   agree_on_kv_blocks(options, local_ranks);
   files_.model->prepare(limits_.max_model_len);
   load_weights(options, shared_weights);
+  stage_->disk_blocks().fill(*files_.source, *threads_, [this] { ranks_->heartbeat(); });
   kv_blocks_ = agree_on_kv_blocks(options, local_ranks);
   stage_->allocate_cache(kv_blocks_);
   if (is_driver()) {
-    driver_ = std::make_unique<Driver>(*ranks_, sizes_, *stage_,
-                                       SchedulerLimits{.blocks = kv_blocks_,
-                                                       .max_sequences = limits_.max_sequences,
-                                                       .max_step_tokens = limits_.max_step_tokens,
-                                                       .max_model_len = limits_.max_model_len,
-                                                       .max_source_len = limits_.max_source_len,
-                                                       .whole_sequences = spec().whole_sequences,
-                                                       .micro_batches = sizes_.pp,
-                                                       .speculation = speculation});
+    driver_ = std::make_unique<Driver>(
+        *ranks_, sizes_, *stage_,
+        SchedulerLimits{.blocks = kv_blocks_,
+                        .max_sequences = limits_.max_sequences,
+                        .max_step_tokens = limits_.max_step_tokens,
+                        .max_model_len = limits_.max_model_len,
+                        .max_source_len = limits_.max_source_len,
+                        .whole_sequences = spec().whole_sequences,
+                        .micro_batches = std::max(sizes_.pp, options.num_chunks),
+                        .speculation = speculation});
   }
 }
 

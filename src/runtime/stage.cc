@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "plan/stages.h"
 #include "runtime/logits.h"
 
 namespace trireme {
@@ -23,6 +22,23 @@ class Stopwatch {
  private:
   using Clock = std::chrono::steady_clock;
   Clock::time_point begin_ = Clock::now();
+};
+
+/// While a block is computed that may stay on disk: it does from `index` 0 on.
+class FromDisk {
+ public:
+  FromDisk(const DiskBlocks& blocks, std::int64_t index) : blocks_(blocks), index_(index) {
+    if (index_ >= 0) blocks_.begin(static_cast<std::size_t>(index_));
+  }
+  ~FromDisk() {
+    if (index_ >= 0) blocks_.end(static_cast<std::size_t>(index_));
+  }
+  FromDisk(const FromDisk&) = delete;
+  FromDisk& operator=(const FromDisk&) = delete;
+
+ private:
+  const DiskBlocks& blocks_;
+  std::int64_t index_;
 };
 
 }  // namespace
@@ -91,15 +107,18 @@ Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits
       model_(model),
       point_(point_of(context.replica.rank(), context.sizes)),
       shard_(tensor_shard(model.spec(), context.sizes.tp, point_.tp)),
-      range_(partition_stages(model.spec(), context.sizes.pp)[static_cast<std::size_t>(point_.pp)]),
+      range_(context.placement.stages[static_cast<std::size_t>(point_.pp)].blocks),
+      disk_begin_(context.placement.stages[static_cast<std::size_t>(point_.pp)].disk_begin),
       limits_(limits),
       tensor_group_(context.replica.group(tensor_group({0, point_.pp, 0}, context.sizes))),
       parameters_(context.backend),
+      disk_blocks_(context.backend, context.offload_folder),
       scratch_(workspace_floats(model.spec(), shard_, range_, limits)) {
   std::int64_t cache_layer = 0;
   for (std::int64_t i = range_.begin; i < range_.end; ++i) {
     const BlockSpec& block = model.spec().blocks[static_cast<std::size_t>(i)];
-    const LayerBuilder builder{model.spec(), block, shard_, parameters_};
+    ParameterStore& store = i < disk_begin_ ? parameters_ : disk_blocks_.add();
+    const LayerBuilder builder{model.spec(), block, shard_, store};
     blocks_.push_back(model.build(builder, i, cache_layer));
     if (block.kind != BlockKind::layer) continue;
     ++cache_layer;
@@ -212,6 +231,7 @@ std::optional<StepResult> Stage::execute(const StepPlan& plan) {
 Tensor Stage::run_block(Forward& forward, const StepPlan& plan, std::int64_t index,
                         Tensor x) const {
   const Block& block = *blocks_[static_cast<std::size_t>(index - range_.begin)];
+  const FromDisk from_disk(disk_blocks_, index - disk_begin_);
   if (!plan.encode || index < model_.spec().encoder_blocks) return block.forward(forward, x);
   const Workspace::Scope scope(forward.scratch);
   block.keep_source(forward, x);
@@ -232,6 +252,7 @@ void Stage::send_on(Tensor x) {
 }
 
 std::optional<StepResult> Stage::finish(Forward& forward, const StepPlan& plan, Tensor x) {
+  const FromDisk from_disk(disk_blocks_, block_count() - 1 - disk_begin_);
   if (model_.spec().output != Output::logits) return read_values(forward, plan, x);
   const LogitsReader reader{forward, *blocks_.back(), model_.spec(), shard_};
   return read_outputs(reader, plan, x);

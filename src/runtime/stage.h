@@ -10,7 +10,9 @@
 #include "comm/topology.h"
 #include "core/buffer.h"
 #include "models/model.h"
+#include "plan/device_map.h"
 #include "plan/memory.h"
+#include "runtime/disk_blocks.h"
 #include "runtime/step_plan.h"
 
 namespace trireme {
@@ -21,6 +23,8 @@ struct StageContext {
   ThreadPool& threads;
   Communicator& replica;  ///< the tp * pp ranks of the replica, tp fastest
   ParallelSizes sizes;    ///< dp is not looked at
+  Placement placement;    ///< what each pipeline stage holds, and which of it stays on disk
+  std::string offload_folder = "";
 };
 
 /// Time on the wall.
@@ -37,6 +41,8 @@ class Stage {
 
   /// What must be placed and loaded before the first step.
   ParameterStore& parameters() { return parameters_; }
+  /// The same for blocks on disk, of which there may be none.
+  DiskBlocks& disk_blocks() { return disk_blocks_; }
   /// Allocates the KV cache, and the one that a step with whole sequences uses. All ranks of a
   /// replica use the same number of blocks.
   void allocate_cache(std::int64_t blocks);
@@ -77,9 +83,11 @@ class Stage {
   RankPoint point_;
   TensorShard shard_;
   Range range_;
+  std::int64_t disk_begin_;  ///< blocks from here on stay on disk
   MemoryLimits limits_;
   std::unique_ptr<Communicator> tensor_group_;
   ParameterStore parameters_;
+  DiskBlocks disk_blocks_;
   std::vector<std::unique_ptr<Block>> blocks_;
   std::vector<Buffer> cache_memory_;
   std::vector<CacheUse> cache_uses_;  ///< of each attention layer here
