@@ -80,10 +80,10 @@ TEST_P(TokenizerGolden, StreamsWhatItDecodes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerGolden,
-                         testing::Values("bert", "bert_accents", "bert_odd", "gpt2", "gpt2_odd",
-                                         "llama2", "llama3", "mistral", "qwen2", "split_odd",
-                                         "spm_first", "t5", "unigram_odd", "whitespace",
-                                         "word_level"),
+                         testing::Values("bert", "bert_accents", "bert_files", "bert_odd", "gpt2",
+                                         "gpt2_odd", "llama2", "llama3", "mistral", "qwen2",
+                                         "roberta_files", "split_odd", "spm_first", "t5",
+                                         "t5_files", "unigram_odd", "whitespace", "word_level"),
                          [](const auto& kind) { return kind.param; });
 
 }  // namespace
