@@ -18,6 +18,13 @@ mkdir -p "$seeds/tokenizer"
 for file in tests/data/tokenizers/*/tokenizer.json; do
   cp "$file" "$seeds/tokenizer/$(basename "$(dirname "$file")").json"
 done
+# Their older files, with the letter before them by which the fuzzer knows which it is.
+older="$seeds/tokenizer_files"
+mkdir -p "$older"
+{ printf s; cat tests/data/tokenizers/t5_files/spiece.model; } > "$older/spiece"
+{ printf v; cat tests/data/tokenizers/bert_files/vocab.txt; } > "$older/vocab"
+{ printf r; sed 's/.*"precompiled_charsmap":"\([^"]*\)".*/\1/' tests/data/tokenizers/t5/tokenizer.json | base64 -d; } \
+  > "$older/rules"
 cp -r tests/data/chat/templates "$seeds/jinja"
 mkdir -p "$seeds/gguf"
 cp tests/data/gguf/tokenizers/*.gguf tests/data/gguf/models/llama_factors/model.gguf "$seeds/gguf"

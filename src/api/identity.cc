@@ -24,12 +24,11 @@ constexpr std::array small_files{"config.json",
                                  "tokenizer_config.json",
                                  "vocab.json",
                                  "merges.txt",
-                                 "vocab.txt",
-                                 "spiece.model",
-                                 "added_tokens.json",
                                  "special_tokens_map.json",
                                  "chat_template.jinja",
                                  "chat_template.json"};
+/// Likewise, but described only where they are: a job from before they were read goes on.
+constexpr std::array newer_files{"vocab.txt", "spiece.model", "added_tokens.json"};
 constexpr std::array template_folders{"additional_chat_templates", "chat_templates"};
 
 std::string describe_text(std::string_view name, std::string_view text) {
@@ -44,6 +43,9 @@ std::string describe_file(const ModelTexts& texts, std::string_view name) {
 std::string describe_small_files(const ModelTexts& texts) {
   std::string out;
   for (const char* const name : small_files) out += describe_file(texts, name);
+  for (const char* const name : newer_files) {
+    if (const auto text = texts.read(name)) out += describe_text(name, *text);
+  }
   for (const char* const folder : template_folders) {
     for (const std::string& name : texts.names_in(folder)) {
       if (name.ends_with(".jinja")) out += describe_file(texts, name);

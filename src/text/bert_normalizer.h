@@ -1,7 +1,6 @@
 // The normalizer of BERT: https://github.com/google-research/bert/blob/master/tokenization.py.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <optional>
 

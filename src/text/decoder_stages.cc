@@ -148,9 +148,15 @@ void MetaspaceStage::end_token() {
 namespace {
 
 void replace_all(std::string& text, std::string_view what, std::string_view by) {
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) {
-    text.replace(at, what.size(), by);
+  std::size_t at = text.find(what);
+  if (at == std::string::npos) return;
+  std::string out;
+  std::size_t copied = 0;
+  for (; at != std::string::npos; at = text.find(what, copied)) {
+    out.append(text, copied, at - copied).append(by);
+    copied = at + what.size();
   }
+  text = out.append(text, copied, text.size() - copied);
 }
 
 }  // namespace

@@ -29,8 +29,9 @@ class DecodeStage;
 /// may add (clean_up_tokenization_spaces) changes text after the fact, and is left out.
 class Tokenizer {
  public:
-  /// Loads tokenizer.json, or else vocab.json and merges.txt with tokenizer_config.json (GPT-2 and
-  /// Qwen2). Error (input) names the file and what is wrong with it.
+  /// Loads tokenizer.json, or else with tokenizer_config.json vocab.json and merges.txt (GPT-2,
+  /// Qwen2, RoBERTa), vocab.txt (BERT, DistilBERT) or spiece.model (T5). Error (input) names the
+  /// file and what is wrong with it.
   static std::unique_ptr<Tokenizer> load(const ModelTexts& texts);
   /// The same, from a model directory.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& model_directory);

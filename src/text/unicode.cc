@@ -5,9 +5,8 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
+#include <array>
+#include <vector>
 
 #include "core/error.h"
 #include "text/unicode_tables.h"
@@ -72,15 +71,42 @@ char32_t older_character(char32_t c, Category newer) {
   return c;
 }
 
-void append_normalized(std::string& out, std::string_view text, int options) {
-  utf8proc_uint8_t* mapped = nullptr;
-  const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                                   static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-  if (length == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
-  TRIREME_ASSERT(length >= 0);
-  out.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(length));
+int combining_class(utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; }
+
+// The canonical order: marks that follow one another by their class, otherwise as they were.
+// utf8proc_map exchanges neighbours for that: a megabyte of nothing but marks takes minutes.
+void sort_marks(std::vector<utf8proc_int32_t>& characters) {
+  for (auto begin = characters.begin(); begin != characters.end();) {
+    const auto is_starter = [](utf8proc_int32_t c) { return combining_class(c) == 0; };
+    begin = std::find_if_not(begin, characters.end(), is_starter);
+    const auto end = std::find_if(begin, characters.end(), is_starter);
+    if (end - begin > 1) std::ranges::stable_sort(begin, end, {}, combining_class);
+    begin = end;
+  }
+}
+
+void append_normalized(std::string& out, std::string_view text, int form) {
+  const auto options = static_cast<utf8proc_option_t>(form | UTF8PROC_STABLE);
+  constexpr int kLongest = 32;  // U+FDFA has 18 characters in compatibility form
+  std::vector<utf8proc_int32_t> characters;
+  characters.reserve(text.size());
+  int boundary_class = UTF8PROC_BOUNDCLASS_START;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto c = static_cast<utf8proc_int32_t>(next_code_point(text, at));
+    std::array<utf8proc_int32_t, kLongest> parts{};
+    const auto count = utf8proc_decompose_char(c, parts.data(), kLongest, options, &boundary_class);
+    TRIREME_ASSERT(count >= 0 && count <= kLongest);
+    characters.insert(characters.end(), parts.begin(), parts.begin() + count);
+  }
+  sort_marks(characters);
+  auto count = static_cast<utf8proc_ssize_t>(characters.size());
+  if ((form & UTF8PROC_COMPOSE) != 0) {
+    count = utf8proc_normalize_utf32(characters.data(), count, options);
+    TRIREME_ASSERT(count >= 0);
+  }
+  for (utf8proc_ssize_t i = 0; i < count; ++i) {
+    append_utf8(out, static_cast<char32_t>(characters[static_cast<std::size_t>(i)]));
+  }
 }
 
 int form_options(Form form) {

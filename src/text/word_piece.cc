@@ -1,6 +1,7 @@
 // WordPiece and WordLevel.
 #include "text/word_piece.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/error.h"

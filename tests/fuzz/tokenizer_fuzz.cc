@@ -25,6 +25,8 @@ void use(const trireme::Tokenizer& tokenizer, std::string_view text) {
     streamed += decoder.finish();
     TRIREME_ASSERT(streamed == tokenizer.decode(ids, skip));
   }
+  const auto pair = tokenizer.encode_segments(text, "b", {.max_length = 20});
+  TRIREME_ASSERT(pair.ids.size() == pair.type_ids.size());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compares the tokenizers with Hugging Face's `tokenizers` on random text: encoding with and
-without special tokens, pairs of texts, decoding and streaming of what was encoded and of random ids.
+without special tokens, pairs of texts, decoding and streaming of what was encoded and of random
+ids.
 
     differential.py --driver build/release/tokenizer_driver [--count 100000] [--seed 0] [DIR ...]
 
@@ -114,8 +115,8 @@ def run(tokenizer, folder, driver, count, seed):
             if differences <= 5:
                 print(f"  {ascii(request)}\n    expected {ascii(expected)}\n    got      "
                       f"{ascii(answer)}")
-    print(f"{folder.name}: {count} texts, {count // 4} pairs, {2 * count} id lists, {differences} differences",
-          flush=True)
+    print(f"{folder.name}: {count} texts, {count // 4} pairs, {2 * count} id lists, "
+          f"{differences} differences", flush=True)
     return differences
 
 

@@ -237,7 +237,7 @@ def ends(t):
 
 
 def t5(corpus):
-    """The form of T5's own file; the rules are some of nmt_nfkc's and all that is odd about them."""
+    """The form of T5's own file, with few rules: some of nmt_nfkc's, and odd ones."""
     t = unigram(corpus, normalizers.Precompiled(charsmap(RULES)),
                 pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
                                          pre_tokenizers.Metaspace(META, "always")]))

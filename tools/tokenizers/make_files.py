@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the model directories of tests/data/tokenizers that have no tokenizer.json, and freezes what
-`transformers` makes of them: BERT's vocab.txt, T5's spiece.model, RoBERTa's vocab.json and
+"""Makes the model directories of tests/data/tokenizers that have no tokenizer.json, and freezes
+what `transformers` makes of them: BERT's vocab.txt, T5's spiece.model, RoBERTa's vocab.json and
 merges.txt.
 
     make_files.py [--corpus FILE] [--out tests/data/tokenizers] [--nmt-nfkc] [--size 600]
@@ -55,7 +55,8 @@ def roberta_files(folder, args):
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     tokens = special + [t for t in tokens if t != "<|endoftext|>"] + ["<mask>"]
     (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(m + "\n" for m in model["merges"]))
+    merges = ["#version: 0.2", *model["merges"]]
+    (folder / "merges.txt").write_text("".join(merge + "\n" for merge in merges))
     write_config(folder, tokenizer_class="RobertaTokenizer")
     return RobertaTokenizerFast
 

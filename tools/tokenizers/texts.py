@@ -87,15 +87,17 @@ SPACES = [" ", " ", " ", "  ", "\n", "\r\n", "\t", "   ", "\u00a0", "\u3000", "\
 MORE_RANGES = RANGES + [
     (0x3400, 0x340f), (0x4db0, 0x4dcf), (0x9ff0, 0x9fff), (0xf8f0, 0xf90f), (0xfaf0, 0xfb0f),
     (0x2a6d0, 0x2a70f), (0x2b730, 0x2b74f), (0x2b810, 0x2b82f), (0x2b910, 0x2b92f),
-    (0x2ceA0, 0x2ceb0), (0x2f800, 0x2fa1f), (0x80, 0xa0), (0x600, 0x605), (0x2000, 0x206f),
+    (0x2cea0, 0x2ceb0), (0x2f800, 0x2fa1f), (0x80, 0xa0), (0x600, 0x605), (0x2000, 0x206f),
     (0xfff0, 0xffff), (0x1d165, 0x1d17f), (0xe0000, 0xe007f), (0x900, 0x963), (0x980, 0x9ff),
     (0xa960, 0xa97c), (0xd7b0, 0xd7fb), (0x1160, 0x11ff), (0xac00, 0xac40), (0x1f1e6, 0x1f1ff),
-    (0x1b00, 0x1b4f), (0x1000, 0x109f), (0x110bd, 0x110cd), (0x11000, 0x11fff), (0x16d63, 0x16d6a)]
-CLUSTER_PARTS = ["\u0301", "\u0308\u0301", "\u200d", "\u200c", "\ufe0f", "\u00a9", "\u00ae", "\u0915",
-                 "\u0930", "\u094d", "\u09cd", "\u0903", "\u0600", "\u0d4e", "\u1100", "\u1161",
+    (0x1b00, 0x1b4f), (0x1000, 0x109f), (0x110bd, 0x110cd), (0x11000, 0x11fff),
+    (0x16d63, 0x16d6a)]
+CLUSTER_PARTS = ["\u0301", "\u0308\u0301", "\u200d", "\u200c", "\ufe0f", "\u00a9", "\u00ae",
+                 "\u0915", "\u0930", "\u094d", "\u09cd", "\u0903", "\u0600", "\u0d4e", "\u1100", "\u1161",
                  "\u11a8", "\uac00", "\uac01", "\U0001f1e6", "\U0001f469", "\U0001f3fb",
                  "\U0001f600", "\r", "\n", "\u0001", "\u3099", "a", "e", "\u304b", "z", "zz",
-                 "\ufb01", "\uff21", "\u0e33", "\u2026", " ", "\u00bd", "\u0958", "\u1a60", "\u113d0"]
+                 "\ufb01", "\uff21", "\u0e33", "\u2026", " ", "\u00bd", "\u0958", "\u1a60",
+                 "\U000113d0"]
 
 
 def random_text(rng, added, ranges=RANGES):
@@ -144,7 +146,8 @@ def random_line(rng, added):
     if kind < 0.2:
         return random_clusters(rng)
     if kind < 0.23:
-        return rng.choice(["a", "ab", "the", "\u4e00", "e\u0301", "z", "\u2581"]) * rng.randint(1, 300)
+        word = rng.choice(["a", "ab", "the", "\u4e00", "e\u0301", "z", "\u2581"])
+        return word * rng.randint(1, 300)
     return random_text(rng, added, RANGES if kind < 0.6 else MORE_RANGES)
 
 
