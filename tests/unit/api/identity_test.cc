@@ -67,6 +67,20 @@ TEST_F(Identity, NamesTheFileThatHasChanged) {
   EXPECT_EQ(differences(before, of(model)), Keys{"chat_template.jinja"});
 }
 
+// Where they are not, nothing is said: jobs from before they were read go on.
+TEST_F(Identity, KnowsTheTokenizerFilesThatOnlyAFewModelsHave) {
+  const std::string before = of(model);
+  for (const char* const name : {"vocab.txt", "spiece.model", "added_tokens.json"}) {
+    EXPECT_EQ(before.find(name), std::string::npos);
+    write_file(model / name, "a");
+    const std::string with = of(model);
+    EXPECT_EQ(differences(before, with), Keys{name});
+    write_file(model / name, "b");
+    EXPECT_EQ(differences(with, of(model)), Keys{name});
+    fs::remove(model / name);
+  }
+}
+
 TEST_F(Identity, SeesOtherWeightsOfTheSameShapes) {
   const std::string before = of(model);
   const fs::path file = model / "model.safetensors";
