@@ -1,6 +1,6 @@
 #include "cli/arguments.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/sizes.h"
 #include "cli/suggest.h"
 #include "cli/terminal.h"
@@ -86,6 +87,24 @@ std::vector<std::string> rewrite_parallel_flags(std::vector<std::string> argumen
   return arguments;
 }
 
+const std::vector<std::string>& config_flags() {
+  static const std::vector<std::string> keys = [] {
+    Options options;
+    SamplingParams sampling;
+    Arguments all("", "", {});
+    all.add_model(options);
+    all.add_plan(options);
+    all.add_machine(options);
+    all.add_sampling(sampling);
+    std::vector<std::string> found;
+    for (const CLI::Option* option : all.app().get_options()) {
+      for (const std::string& name : option->get_lnames()) found.push_back(config_key(name));
+    }
+    return found;
+  }();
+  return keys;
+}
+
 Arguments::Arguments(std::string verb, std::string summary, std::vector<std::string> examples)
     : verb_(std::move(verb)),
       app_(std::move(summary), "trireme " + verb_),
@@ -94,6 +113,10 @@ Arguments::Arguments(std::string verb, std::string summary, std::vector<std::str
   app_.get_formatter()->column_width(flag_column);
   app_.set_help_flag("-h,--help", "Print this help and exit");
   app_.option_defaults()->group("Options");
+  app_.add_option("--config_file,--config-file", config_path_,
+                  "Settings in YAML or JSON, for flags that are not given;\n"
+                  "Accelerate's files, too (`trireme config` writes one)")
+      ->type_name("FILE");
   exit_codes_ = {{0, "done"},
                  {1, "failed: an unusable model or file, or another error"},
                  {2, "wrong usage: a flag or an impossible plan"},
@@ -145,6 +168,7 @@ void Arguments::add_model(Options& options, std::optional<std::uint64_t>* seed) 
 }
 
 void Arguments::add_plan(Options& options) {
+  plan_ = &options;
   const char* group = "Parallelism (the output bytes do not depend on it)";
   const auto add = [&](const char* name, int& size, const char* help) {
     app_.add_option(name, size, help)
@@ -264,9 +288,11 @@ std::string Arguments::help() const {
 bool Arguments::parse(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   arguments = rewrite_parallel_flags(std::move(arguments));
+  read_config(arguments);
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
     app_.parse(arguments);
+    if (config_) apply_config();
   } catch (const CLI::CallForHelp&) {
     print_out(help());
     return false;
@@ -275,6 +301,57 @@ bool Arguments::parse(int argc, char** argv) {
   }
   if (options_ != nullptr) check_device(*options_);
   return true;
+}
+
+/// What a flag must say otherwise, the file may say.
+void Arguments::read_config(const std::vector<std::string>& arguments) {
+  std::string path = config_path_;
+  for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    const std::size_t equals = arguments[i].find('=');
+    if (config_key(arguments[i].substr(0, equals)) != "config_file") continue;
+    if (equals != std::string::npos) path = arguments[i].substr(equals + 1);
+    if (equals == std::string::npos && i + 1 < arguments.size()) path = arguments[i + 1];
+  }
+  if (path.empty() || !reads_config_) return;
+  config_ = read_config_file(path, config_flags());
+  for (CLI::Option* const option : app_.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      if (config_->find(config_key(name)) != nullptr) option->required(false);
+    }
+  }
+}
+
+/// Flags that were not given take what the file says.
+void Arguments::apply_config() {
+  if (plan_ != nullptr) take_number_of_processes();
+  for (CLI::Option* const option : app_.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      const std::string* const value = config_->find(config_key(name));
+      if (value == nullptr || option->count() > 0) continue;
+      try {
+        option->add_result(*value);
+        option->run_callback();
+      } catch (const CLI::Error& error) {
+        throw Error(ErrorKind::usage, fmt::format("{}: {}", config_->path, error.what()));
+      }
+    }
+  }
+  if (config_->ignored.empty()) return;
+  print_once({fmt::format("{}: ignored, since it has no meaning here: {}", config_->path,
+                          fmt::join(config_->ignored, ", "))});
+}
+
+/// Accelerate's processes are replicas, where nobody says how the model is cut.
+void Arguments::take_number_of_processes() {
+  const std::string* const processes = config_->find("num_processes");
+  if (processes == nullptr) return;
+  for (const char* const size :
+       {"data_parallel_size", "tensor_parallel_size", "pipeline_parallel_size"}) {
+    std::string flag = size;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    if (config_->find(size) != nullptr || app_.get_option("--" + flag)->count() > 0) return;
+  }
+  config_->values["data_parallel_size"] = *processes;
 }
 
 void Arguments::reject(const CLI::ParseError& error) const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/config_file.h"
 #include "trireme/options.h"
 #include "trireme/request.h"
 
@@ -42,7 +43,20 @@ class Arguments {
 
   std::string help() const;
 
+  /// The settings of --config_file, or of where it points when nothing is given; nullptr if none.
+  const ConfigFile* config() const { return config_ ? &*config_ : nullptr; }
+  /// The verb does with --config_file what it likes.
+  void own_config() {
+    app_.remove_option(app_.get_option("--config_file"));
+    reads_config_ = false;
+  }
+  /// Reads this file unless --config_file names another one.
+  void use_config(std::string path) { config_path_ = std::move(path); }
+
  private:
+  void read_config(const std::vector<std::string>& arguments);
+  void apply_config();
+  void take_number_of_processes();
   std::string footer() const;
   [[noreturn]] void reject(const CLI::ParseError& error) const;
 
@@ -52,11 +66,18 @@ class Arguments {
   std::string usage_;
   std::string argument_hint_ = "quote text with spaces";
   std::vector<std::pair<int, std::string>> exit_codes_;
+  std::string config_path_;
+  bool reads_config_ = true;
+  std::optional<ConfigFile> config_;
   const Options* options_ = nullptr;  ///< whose device is to be checked
+  Options* plan_ = nullptr;           ///< whose sizes are to be set
 };
 
 /// More ranks than anybody has: what goes beyond is a slip.
 inline constexpr int most_ranks = 4096;
+
+/// Every flag of the verbs that run models, as keys of a file of settings.
+const std::vector<std::string>& config_flags();
 
 /// Checks for a number from 1 to `most`; the help does not mention it.
 CLI::Validator at_least_one(std::int64_t most);

@@ -1,8 +1,17 @@
 // `trireme launch`: the ranks of a program written on the library.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/arguments.h"
+#include "cli/launch_words.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "launch/supervise.h"
 #include "trireme/error.h"
@@ -11,52 +20,148 @@ namespace trireme {
 
 namespace {
 
-/// Splits at "--"; what follows is the program's.
-std::vector<std::string> take_program(std::vector<std::string>& arguments) {
-  for (std::size_t i = 1; i < arguments.size(); ++i) {
-    if (arguments[i] != "--") continue;
-    const auto separator = arguments.begin() + static_cast<std::ptrdiff_t>(i);
-    std::vector<std::string> program(separator + 1, arguments.end());
-    arguments.erase(separator, arguments.end());
-    return program;
+constexpr const char* how = "as in `trireme launch --num_processes 4 ./my_program`";
+
+struct LaunchFlags {
+  std::optional<int> processes;
+  int machines = 1;
+  int machine_rank = 0;
+  std::string ip;
+  int port = 0;
+  std::string hostfile;
+  bool prefix = false;
+};
+
+void add_flags(Arguments& arguments, LaunchFlags& flags) {
+  CLI::App& app = arguments.app();
+  const auto add = [&](const char* names, auto& value, const char* type, const char* help) {
+    return app.add_option(names, value, help)->type_name(type);
+  };
+  add("-n,--num_processes,--num-processes,--ranks", flags.processes, "N",
+      "How many processes, on all machines together")
+      ->check(at_least_one(most_ranks));
+  add("--num_machines,--num-machines", flags.machines, "N",
+      "Machines that each run this command [1]")
+      ->check(at_least_one(most_ranks));
+  add("--machine_rank,--machine-rank", flags.machine_rank, "N", "Which of them this is, from 0")
+      ->check(CLI::Validator(CLI::NonNegativeNumber).description(""));
+  add("--main_process_ip,--main-process-ip", flags.ip, "HOST", "Address of machine 0");
+  add("--main_process_port,--main-process-port", flags.port, "PORT", "Free port of machine 0")
+      ->check(at_least_one(65535));
+  add("--hostfile,--mpirun_hostfile,--mpirun-hostfile", flags.hostfile, "FILE",
+      "Hosts for mpirun, which then starts the processes");
+  app.add_flag("--prefix", flags.prefix, "Begin each line of a process's output with [rank R]");
+}
+
+/// Accelerate's flags that change nothing here; `said` collects those that were given.
+void add_meaningless_flags(CLI::App& app, std::vector<std::string>& said) {
+  const char* group = "";  // not in the help
+  for (const char* const name : {"--multi_gpu", "--cpu", "--no_python", "--same_network", "--debug",
+                                 "-q,--quiet", "--enable_cpu_affinity"}) {
+    app.add_flag_callback(name, [] {})->group(group);
   }
-  return {};
+  for (const std::string name : {"--mixed_precision", "--dynamo_backend", "--gpu_ids",
+                                 "--rdzv_backend", "--num_cpu_threads_per_process"}) {
+    app.add_option_function<std::string>(
+           name, [&said, name](const std::string&) { said.push_back(name); })
+        ->group(group);
+  }
+}
+
+bool parse(LaunchFlags& flags, const LaunchWords& words) {
+  Arguments arguments(
+      "launch",
+      "Starts processes of a program that is written on the library (include/trireme/). When one "
+      "fails\nthe others are ended; its exit code becomes this one's. The flags may also stand "
+      "behind the\nprogram's name; what follows -- is the program's alone.",
+      {"trireme launch --num_processes 4 ./my_program --an-option-of-its-own",
+       "trireme launch -n 2 --prefix -- python3 my_script.py",
+       "trireme launch --num_processes 8 --hostfile hosts ./my_program"});
+  arguments.set_usage("trireme launch [OPTIONS] [--] PROGRAM [ARGUMENTS]");
+  add_flags(arguments, flags);
+  std::vector<std::string> said;
+  add_meaningless_flags(arguments.app(), said);
+  arguments.add_exit_code(0, "all processes exited with 0");
+  arguments.add_exit_code(1, "the program cannot be started, or a signal ended a process");
+  arguments.add_exit_code(2, "wrong usage of a flag");
+  arguments.add_exit_code(4, "not enough resources to start the processes");
+  arguments.add_exit_code(5, "a process hung; else what the first that failed exited with");
+  const auto found = default_config_path();
+  if (found) arguments.use_config(*found);
+  std::vector<std::string> all{"launch"};
+  all.insert(all.end(), words.flags.begin(), words.flags.end());
+  std::vector<char*> pointers;
+  for (std::string& word : all) pointers.push_back(word.data());
+  if (!arguments.parse(static_cast<int>(pointers.size()), pointers.data())) return false;
+  if (arguments.config() != nullptr && arguments.config()->path == accelerate_config_path()) {
+    std::fprintf(stderr, "trireme: settings from %s\n", arguments.config()->path.c_str());
+  }
+  if (!said.empty()) {
+    print_warning(fmt::format("{}: without a meaning here; the program chooses by its own options",
+                              fmt::join(said, ", ")));
+  }
+  return true;
+}
+
+void check(const LaunchFlags& flags, const LaunchWords& words) {
+  if (words.program.empty()) {
+    throw Error(ErrorKind::usage, fmt::format("name a program, {}", how));
+  }
+  if (!flags.processes && flags.hostfile.empty()) {
+    throw Error(ErrorKind::usage,
+                fmt::format("say how many processes: --num_processes N, {}; or write it down with "
+                            "`trireme config`",
+                            how));
+  }
+  if (flags.machine_rank >= flags.machines) {
+    throw Error(ErrorKind::usage,
+                fmt::format("--machine_rank {}: with --num_machines {} it is 0 "
+                            "to {}",
+                            flags.machine_rank, flags.machines, flags.machines - 1));
+  }
+}
+
+/// Becomes mpirun.
+[[noreturn]] void run_by_mpi(const LaunchFlags& flags, const std::vector<std::string>& program) {
+  std::vector<std::string> words{"mpirun", "--hostfile", flags.hostfile};
+  if (flags.processes) {
+    words.insert(words.end(), {"-n", std::to_string(*flags.processes)});
+  }
+  words.insert(words.end(), program.begin(), program.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  execvp("mpirun", pointers.data());
+  throw Error(ErrorKind::resource,
+              fmt::format("--hostfile {}: mpirun cannot be run: {}; install MPI on every host "
+                          "(Debian: apt install openmpi-bin)",
+                          flags.hostfile, std::strerror(errno)));
 }
 
 }  // namespace
 
 int launch_main(int argc, char** argv) {
-  std::vector<std::string> arguments{argv, argv + argc};
-  std::vector<std::string> program = take_program(arguments);
-  LaunchSpec spec;
-  Arguments flags(
-      "launch",
-      "Starts ranks of a program that is written on the library (include/trireme/), on this host.\n"
-      "When one fails the others are ended; its exit code becomes this one's.",
-      {"trireme launch -n 4 -- ./my_program --tensor-parallel 4",
-       "trireme launch -n 2 --prefix -- python3 my_script.py"});
-  flags.set_usage("trireme launch -n N [--prefix] -- PROGRAM [ARGUMENTS]");
-  CLI::App& app = flags.app();
-  app.add_option("-n,--ranks", spec.group_size, "How many")
-      ->type_name("N")
-      ->required()
-      ->check(at_least_one(most_ranks));
-  app.add_flag("--prefix", spec.prefix_output, "Begin each line of a rank's output with [rank R]");
-  flags.set_argument_hint("name the program after --, as in `trireme launch -n 4 -- ./my_program`");
-  flags.add_exit_code(0, "all ranks exited with 0");
-  flags.add_exit_code(1, "the program cannot be started, or a signal ended a rank");
-  flags.add_exit_code(2, "wrong usage of a flag");
-  flags.add_exit_code(4, "not enough resources to start the ranks");
-  flags.add_exit_code(5, "a rank hung; else what the first rank that failed exited with");
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  if (!flags.parse(static_cast<int>(pointers.size()), pointers.data())) return 0;
-  if (program.empty()) {
-    throw Error(ErrorKind::usage,
-                "name a program after --, as in `trireme launch -n 4 -- ./my_program`");
+  const std::vector<std::string> arguments{argv + 1, argv + argc};
+  const LaunchWords words = split_launch_words(arguments);
+  LaunchFlags flags;
+  if (!parse(flags, words)) return 0;
+  check(flags, words);
+  if (!words.behind.empty()) {
+    print_warning(
+        fmt::format("taken for launch though behind the program's name: {}; what is "
+                    "meant for the program goes behind --",
+                    fmt::join(words.behind, " ")));
   }
-  spec.program = program[0];
-  spec.arguments.assign(program.begin() + 1, program.end());
+  if (!flags.hostfile.empty()) run_by_mpi(flags, words.program);
+  if (flags.machines > 1) {
+    throw Error(ErrorKind::usage,
+                "--num_machines: ranks on several hosts need MPI: name a --hostfile for mpirun");
+  }
+  LaunchSpec spec;
+  spec.group_size = *flags.processes;
+  spec.prefix_output = flags.prefix;
+  spec.program = words.program[0];
+  spec.arguments.assign(words.program.begin() + 1, words.program.end());
   return supervise(spec);
 }
 

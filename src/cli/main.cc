@@ -34,6 +34,10 @@ constexpr Verb verbs[] = {
     {"score", "the log-probability of every token of given texts", score_main},
     {"plan", "dry run: which rank holds what, does it fit, how fast", plan_main},
     {"launch", "start the ranks of a program written on the library", launch_main},
+    {"config", "write a file of settings, by questions and answers", config_main},
+    {"env", "versions, machine and settings, to copy into a report", env_main},
+    {"test", "checks this installation over several ranks", test_main},
+    {"estimate-memory", "what a model takes in each precision", estimate_memory_main},
     {"doctor", "what this machine has, and what to do about what is missing", doctor_main},
     {"bench", "tokens per second, beside what the machine can do at most", bench_main},
 };
@@ -42,7 +46,7 @@ std::string help() {
   std::string text =
       "Trireme runs Hugging Face models over data, tensor and pipeline parallel ranks: the same\n"
       "bytes come out whatever the plan.\n\nUsage: trireme VERB [OPTIONS]\n\nVerbs:\n";
-  for (const Verb& verb : verbs) text += fmt::format("  {:<10} {}\n", verb.name, verb.summary);
+  for (const Verb& verb : verbs) text += fmt::format("  {:<15} {}\n", verb.name, verb.summary);
   return text +
          "\n`trireme help VERB` (or `trireme VERB --help`) says more; `trireme --version`.\n"
          "\nExamples:\n"

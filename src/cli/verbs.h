@@ -10,5 +10,9 @@ int plan_main(int argc, char** argv);
 int launch_main(int argc, char** argv);
 int doctor_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
+int config_main(int argc, char** argv);
+int env_main(int argc, char** argv);
+int test_main(int argc, char** argv);
+int estimate_memory_main(int argc, char** argv);
 
 }  // namespace trireme

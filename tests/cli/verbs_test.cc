@@ -18,7 +18,8 @@ TEST(Help, OfEveryVerb) {
   const Outcome all = trireme({"help"});
   EXPECT_EQ(all.exit_code, 0);
   EXPECT_EQ(all.err, "");
-  for (const char* verb : {"run", "batch", "score", "plan", "launch", "doctor", "bench"}) {
+  for (const char* verb : {"run", "batch", "score", "plan", "launch", "config", "env", "test",
+                           "estimate-memory", "doctor", "bench"}) {
     EXPECT_TRUE(contains(all.out, std::string("  ") + verb)) << verb;
     const Outcome one = trireme({"help", verb});
     EXPECT_EQ(one.exit_code, 0) << one.err;
@@ -48,7 +49,8 @@ TEST(Mistakes, AreUsageErrorsWithAHint) {
   mistake({"help", "rnu"}, "did you mean run?");
   mistake({"run", "--modle", llama(), "x"}, "did you mean --model?");
   mistake({"run", "x"}, "--model");
-  mistake({"launch", "-n", "2", "ls"}, "name the program after --");
+  mistake({"launch", "-n", "2"}, "name a program");
+  mistake({"launch", "--num_proceses", "2", "ls"}, "did you mean --num_processes?");
   mistake({"score", "-m", llama()}, "--input");
   mistake({"run", "-m", llama(), "-tp", "9", "x"}, "at most 8");
   mistake({"run", "-m", llama(), "-pp", "9", "x"}, "at most 8 stages");
