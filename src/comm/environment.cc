@@ -155,7 +155,9 @@ void check(const RankEnvironment& found) {
 RankEnvironment look() {
   if (const auto fd = number("TRIREME_SHM_FD")) return from_launcher(*fd);
   // torchrun may itself run under mpirun or Slurm, once per host; its ranks are the innermost.
-  const bool torchrun = std::getenv("TORCHELASTIC_RUN_ID") != nullptr;
+  // So are those of `trireme launch --num_machines`.
+  const bool torchrun = std::getenv("TORCHELASTIC_RUN_ID") != nullptr ||
+                        std::getenv("TRIREME_NUM_MACHINES") != nullptr;
   if (const auto found = torchrun ? look_at_variables() : std::nullopt) return *found;
   if (const auto size = number("OMPI_COMM_WORLD_SIZE")) {
     return from_mpi(number("OMPI_COMM_WORLD_RANK").value_or(0), *size);

@@ -5,6 +5,7 @@
 #include "comm/rendezvous.h"
 #include "comm/shm.h"
 #include "comm/single.h"
+#include "comm/tcp.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -24,10 +25,7 @@ std::unique_ptr<Communicator> connect_shm(const RankEnvironment& environment) {
 
 std::unique_ptr<Communicator> connect_env(const RankEnvironment& environment) {
   if (environment.local_size >= environment.size) return connect_by_variables(environment);
-  fail(ErrorKind::resource,
-       "WORLD_SIZE={} and LOCAL_WORLD_SIZE={}: ranks on several hosts need MPI; start them with "
-       "mpirun or srun instead",
-       environment.size, environment.local_size);
+  return connect_tcp(environment);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "comm/rendezvous.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,6 +19,7 @@
 
 #include "comm/shm.h"
 #include "comm/shm_segment.h"
+#include "comm/tcp_mesh.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -27,24 +27,6 @@ namespace trireme {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-class Socket {
- public:
-  Socket() = default;
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket& operator=(Socket&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 constexpr std::uint64_t magic_number = 0x316d65656d657274;  // "trmeeme1"
 
@@ -59,12 +41,6 @@ struct Answer {
   bool good = false;
   char why[1000] = {};
 };
-
-std::chrono::seconds patience() {
-  const char* const text = std::getenv("TRIREME_RENDEZVOUS_SECONDS");
-  const int asked = text != nullptr ? std::atoi(text) : 0;
-  return std::chrono::seconds(asked > 0 ? asked : 120);
-}
 
 std::string place_of(const RankEnvironment& environment) {
   return fmt::format("MASTER_ADDR={} MASTER_PORT={}", environment.master_addr,
@@ -98,15 +74,6 @@ bool is_of_this_user(const Socket& socket) {
   socklen_t size = sizeof(peer);
   return getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
          peer.uid == geteuid();
-}
-
-bool readable_before(const Socket& socket, Clock::time_point end) {
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
-    if (left.count() <= 0) return false;
-    pollfd entry{socket.get(), POLLIN, 0};
-    if (poll(&entry, 1, static_cast<int>(left.count())) > 0) return true;
-  }
 }
 
 void answer(const Socket& to, const std::string& why, int memory) {
@@ -185,17 +152,18 @@ class Meeting {
 
  private:
   void let_in() {
-    if (!readable_before(door_, end_)) {
+    if (!ready_before(door_, POLLIN, end_)) {
       fail(ErrorKind::peer_lost,
            "{} of {} ranks have come to {} within {} s; start all of them with the same variables, "
            "on this host",
-           peers_.size() + 1, environment_.size, place_of(environment_), patience().count());
+           peers_.size() + 1, environment_.size, place_of(environment_),
+           rendezvous_patience().count());
     }
     Socket guest(accept4(door_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     Hello hello{};
     // Who connects speaks at once.
     const auto soon = std::min(end_, Clock::now() + std::chrono::seconds(5));
-    if (guest.get() < 0 || !is_of_this_user(guest) || !readable_before(guest, soon) ||
+    if (guest.get() < 0 || !is_of_this_user(guest) || !ready_before(guest, POLLIN, soon) ||
         recv(guest.get(), &hello, sizeof(hello), 0) != static_cast<ssize_t>(sizeof(hello)) ||
         hello.magic != magic_number) {
       return;
@@ -235,7 +203,7 @@ Socket find_first_rank(const RankEnvironment& environment, Clock::time_point end
   fail(ErrorKind::peer_lost,
        "rank 0 has not come to {} within {} s; start all ranks with the same variables, on this "
        "host",
-       place_of(environment), patience().count());
+       place_of(environment), rendezvous_patience().count());
 }
 
 /// Notices the death of ranks by their connections.
@@ -306,7 +274,7 @@ std::shared_ptr<WatchedSegment> visit(const RankEnvironment& environment, Clock:
   std::string why = "rank 0 does not answer";
   int memory = -1;
   if (send(first.get(), &hello, sizeof(hello), MSG_NOSIGNAL) > 0 &&
-      readable_before(first, end + std::chrono::seconds(10))) {
+      ready_before(first, POLLIN, end + std::chrono::seconds(10))) {
     memory = read_answer(first, why);
   }
   if (memory < 0) throw Error(ErrorKind::peer_lost, why);
@@ -316,7 +284,7 @@ std::shared_ptr<WatchedSegment> visit(const RankEnvironment& environment, Clock:
 }  // namespace
 
 std::unique_ptr<Communicator> connect_by_variables(const RankEnvironment& environment) {
-  const auto end = Clock::now() + patience();
+  const auto end = Clock::now() + rendezvous_patience();
   auto watched = environment.rank == 0 ? invite(environment, end) : visit(environment, end);
   std::shared_ptr<ShmSegment> segment(watched, &watched->segment);
   return std::make_unique<ShmCommunicator>(std::move(segment), environment.rank);

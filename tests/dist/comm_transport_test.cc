@@ -1,13 +1,18 @@
 // The collective suite with processes as ranks, over every transport of this machine.
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <set>
 
 #include "comm_ranks.h"
+#include "launch/process.h"
 
 namespace trireme {
 namespace {
@@ -70,6 +75,106 @@ std::string mpirun(int ranks) {
          "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe "
          "-n " +
          std::to_string(ranks) + " " TRIREME_BINARY_DIR "/comm_worker ";
+}
+
+/// Processes with torchrun's variables, as if each were on a host of its own.
+class TcpRun {
+ public:
+  TcpRun(const Notes& notes, int ranks, std::vector<std::string> words,
+         const std::map<std::string, std::string>& more = {}) {
+    static int port = 41000 + getpid() % 10000;
+    ++port;
+    for (int rank = 0; rank < ranks; ++rank) {
+      ProcessSpec spec;
+      spec.program = TRIREME_BINARY_DIR "/comm_worker";
+      spec.argv = words;
+      spec.argv.insert(spec.argv.begin(), spec.program);
+      spec.env = {{"RANK", std::to_string(rank)},
+                  {"WORLD_SIZE", std::to_string(ranks)},
+                  {"LOCAL_RANK", std::to_string(rank)},
+                  {"LOCAL_WORLD_SIZE", "1"},
+                  {"MASTER_ADDR", "127.0.0.1"},
+                  {"MASTER_PORT", std::to_string(port)},
+                  {"TRIREME_SECRET", "a secret of the test"},
+                  {"TRIREME_RENDEZVOUS_SECONDS", "20"},
+                  {"TRIREME_TEST_NOTES", notes.folder()}};
+      if (rank == ranks - 1) {
+        for (const auto& [name, value] : more) spec.env[name] = value;
+      }
+      ranks_.push_back(Process::start(spec));
+    }
+  }
+  Process& rank(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
+  int exit_code(int number) {
+    const auto end = std::chrono::steady_clock::now() + 2 * soon;
+    while (!rank(number).status() && std::chrono::steady_clock::now() < end) usleep(1000);
+    return rank(number).status() ? rank(number).status()->code : -1;
+  }
+
+ private:
+  std::vector<Process> ranks_;
+};
+
+class TcpRanks : public testing::TestWithParam<int> {};
+
+TEST_P(TcpRanks, PassTheCollectiveSuite) {
+  const Notes notes;
+  TcpRun run(notes, GetParam(), {"suite"});
+  for (int rank = 0; rank < GetParam(); ++rank) {
+    EXPECT_EQ(run.exit_code(rank), 0);
+    EXPECT_EQ(notes.read("hash", rank).value_or("none"), hash_of_one_rank());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Comm, TcpRanks, testing::Values(2, 3, 4, 5));
+
+TEST(TcpRank, ThatIsKilledIsNamedWithinASecond) {
+  const Notes notes;
+  TcpRun run(notes, 3, {"reduce"});
+  for (int rank = 0; rank < 3; ++rank) notes.wait("ready", rank);
+  const auto begin = std::chrono::steady_clock::now();
+  run.rank(1).signal(SIGKILL);
+  EXPECT_EQ(run.exit_code(0), 5);
+  EXPECT_EQ(run.exit_code(2), 5);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+  EXPECT_EQ(notes.read("error", 0), "rank 1 has died");
+  EXPECT_EQ(notes.read("error", 2), "rank 1 has died");
+}
+
+TEST(TcpRank, ThatIsStoppedIsNamedWithinTenSeconds) {
+  const Notes notes;
+  TcpRun run(notes, 2, {"reduce"});
+  notes.wait("ready", 0);
+  run.rank(1).signal(SIGSTOP);
+  EXPECT_EQ(run.exit_code(0), 5);
+  EXPECT_EQ(notes.read("error", 0), "rank 1 hangs: no sign of life for 10 s");
+}
+
+TEST(TcpRank, ThatFailsTellsTheOthersWhy) {
+  const Notes notes;
+  TcpRun run(notes, 3, {"fail"});
+  EXPECT_EQ(run.exit_code(2), 4);
+  EXPECT_EQ(run.exit_code(0), 5);
+  EXPECT_EQ(notes.read("error", 1), "rank 2 failed: no memory left");
+}
+
+TEST(TcpRank, MayComputeForLong) {
+  const Notes notes;
+  TcpRun run(notes, 2, {"compute", "12000"});
+  EXPECT_EQ(run.exit_code(0), 0);
+}
+
+TEST(TcpRank, NeedsTheSecret) {
+  const Notes notes;
+  testing::internal::CaptureStderr();
+  TcpRun other(notes, 2, {"suite"},
+               {{"TRIREME_SECRET", "another secret here"}, {"TRIREME_RENDEZVOUS_SECONDS", "3"}});
+  EXPECT_EQ(other.exit_code(1), 2);
+  TcpRun none(notes, 2, {"suite"}, {{"TRIREME_SECRET", "short"}});
+  EXPECT_EQ(none.exit_code(1), 2);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("does not know TRIREME_SECRET"), std::string::npos) << said;
+  EXPECT_NE(said.find("openssl rand -hex 16"), std::string::npos) << said;
 }
 
 class MpiRanks : public testing::TestWithParam<int> {
