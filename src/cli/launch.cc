@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "cli/launch_words.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "core/range.h"
 #include "launch/supervise.h"
 #include "trireme/error.h"
 
@@ -121,6 +123,29 @@ void check(const LaunchFlags& flags, const LaunchWords& words) {
   }
 }
 
+/// This machine's part of the processes.
+void take_share(LaunchSpec& spec, const LaunchFlags& flags) {
+  if (flags.ip.empty() || flags.port == 0) {
+    throw Error(ErrorKind::usage,
+                "--num_machines: say where they meet: --main_process_ip HOST and "
+                "--main_process_port PORT of machine 0");
+  }
+  if (*flags.processes < flags.machines) {
+    throw Error(ErrorKind::usage, fmt::format("--num_processes {}: it is the number on all {} "
+                                              "machines together, at least one on each",
+                                              *flags.processes, flags.machines));
+  }
+  if (std::getenv("TRIREME_SECRET") == nullptr) {
+    throw Error(ErrorKind::usage,
+                "--num_machines: set TRIREME_SECRET to the same on every machine, for example to "
+                "what `openssl rand -hex 16` prints: ranks show each other that they know it");
+  }
+  const Range share = even_part(*flags.processes, flags.machines, flags.machine_rank);
+  spec.group_size = static_cast<int>(share.size());
+  spec.machines = {flags.machines, static_cast<int>(share.begin), *flags.processes, flags.ip,
+                   flags.port};
+}
+
 /// Becomes mpirun.
 [[noreturn]] void run_by_mpi(const LaunchFlags& flags, const std::vector<std::string>& program) {
   std::vector<std::string> words{"mpirun", "--hostfile", flags.hostfile};
@@ -153,12 +178,9 @@ int launch_main(int argc, char** argv) {
                     fmt::join(words.behind, " ")));
   }
   if (!flags.hostfile.empty()) run_by_mpi(flags, words.program);
-  if (flags.machines > 1) {
-    throw Error(ErrorKind::usage,
-                "--num_machines: ranks on several hosts need MPI: name a --hostfile for mpirun");
-  }
   LaunchSpec spec;
   spec.group_size = *flags.processes;
+  if (flags.machines > 1) take_share(spec, flags);
   spec.prefix_output = flags.prefix;
   spec.program = words.program[0];
   spec.arguments.assign(words.program.begin() + 1, words.program.end());

@@ -107,7 +107,11 @@ void Launcher::start_rank(int number, int rank, ControlChannel* control) {
   tell("TRIREME_REPLICAS", spec_.groups);
   tell("TRIREME_LOCAL_RANK", local_rank);
   tell("TRIREME_LOCAL_SIZE", spec_.groups * spec_.group_size);
-  hand_over("TRIREME_SHM_FD", group.segment->fd());
+  if (spec_.machines) {
+    tell_machines(process.env, local_rank);
+  } else {
+    hand_over("TRIREME_SHM_FD", group.segment->fd());
+  }
   // This process may itself be a rank with such descriptors, which are not the child's.
   process.env["TRIREME_CONTROL_FD"] = process.env["TRIREME_WEIGHTS_FD"] = "";
   if (control != nullptr) hand_over("TRIREME_CONTROL_FD", control->fd());
@@ -130,6 +134,18 @@ void Launcher::start_rank(int number, int rank, ControlChannel* control) {
   started.alive_at = started.cpu_at = Clock::now();
   for (PrefixedOutput& output : started.output) output.close_child_end();
   if (nothing >= 0) close(nothing);
+}
+
+/// What torchrun would say.
+void Launcher::tell_machines(std::map<std::string, std::string>& env, int local_rank) const {
+  env["TRIREME_SHM_FD"] = "";
+  env["TRIREME_NUM_MACHINES"] = std::to_string(spec_.machines->count);
+  env["RANK"] = std::to_string(spec_.machines->first_rank + local_rank);
+  env["WORLD_SIZE"] = std::to_string(spec_.machines->ranks);
+  env["LOCAL_RANK"] = std::to_string(local_rank);
+  env["LOCAL_WORLD_SIZE"] = std::to_string(spec_.group_size);
+  env["MASTER_ADDR"] = spec_.machines->address;
+  env["MASTER_PORT"] = std::to_string(spec_.machines->port);
 }
 
 bool Launcher::running(int group) const {

@@ -28,6 +28,15 @@ struct InheritedFd {
   int fd = -1;
 };
 
+/// The ranks of this host are some of a run over several, which meet over TCP.
+struct LaunchedMachines {
+  int count = 1;
+  int first_rank = 0;  ///< of this host's
+  int ranks = 1;       ///< on all hosts
+  std::string address;
+  int port = 0;
+};
+
 struct LaunchSpec {
   std::string program;                 ///< a path or a name in PATH; empty: this executable
   std::vector<std::string> arguments;  ///< after the program's name
@@ -38,6 +47,7 @@ struct LaunchSpec {
   std::map<std::string, std::string> env;
   /// For each rank of a group, what it inherits; all groups get the same. May be empty.
   std::vector<std::vector<InheritedFd>> fds;
+  std::optional<LaunchedMachines> machines;
   bool control = false;        ///< a ControlChannel to the first rank of every group
   bool prefix_output = false;  ///< "[rank 2] " before every line that a rank prints
   /// Ranks connect as soon as they start, so that one which does not hangs, too.
@@ -103,6 +113,7 @@ class Launcher {
   std::string name(int group, int rank) const;
   void start_group(int group);
   void start_rank(int group, int rank, ControlChannel* control);
+  void tell_machines(std::map<std::string, std::string>& env, int local_rank) const;
   void fail_group(int group, int rank, ExitStatus status, const std::string& reason);
   static void kill_ranks(Group& group);
   void wait_for_something(std::chrono::milliseconds timeout, std::span<pollfd> also);

@@ -175,6 +175,64 @@ TEST(PartialState, EnginesOfOneProcessAndOfAll) {
   }
 }
 
+/// As on two hosts: a launcher on each, and ranks that share no memory.
+std::vector<Outcome> on_two_machines(int processes, const Words& words) {
+  static int port = 31000 + getpid() % 9000;
+  ++port;
+  std::vector<Outcome> outcomes(2);
+  std::vector<std::thread> threads;
+  for (int machine = 0; machine < 2; ++machine) {
+    threads.emplace_back([&, machine] {
+      Words all{"launch",
+                "--num_processes=" + std::to_string(processes),
+                "--num_machines=2",
+                "--machine_rank=" + std::to_string(machine),
+                "--main_process_ip=127.0.0.1",
+                "--main_process_port=" + std::to_string(port),
+                "--",
+                worker};
+      all.insert(all.end(), words.begin(), words.end());
+      outcomes[static_cast<std::size_t>(machine)] =
+          run(trireme_program(), all,
+              {{"TRIREME_SECRET", "a secret of the test"}, {"TRIREME_RENDEZVOUS_SECONDS", "60"}});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return outcomes;
+}
+
+TEST(Machines, ShareOneRun) {
+  for (const Words& words : {Words{"properties", "9"}, Words{"manners"}, Words{"differ", "call"},
+                             Words{"engines", source + "/demo/llama"}}) {
+    for (const Outcome& outcome : on_two_machines(3, words)) {
+      EXPECT_EQ(outcome.exit_code, 0) << words[0] << outcome.err;
+    }
+  }
+  const std::vector<Outcome> places = on_two_machines(3, {"place"});
+  EXPECT_TRUE(contains(places[0].out, "process 1 of 3, local 1, tcp\n")) << places[0].out;
+  EXPECT_EQ(places[1].out, "process 2 of 3, local 0, tcp\n");
+}
+
+TEST(Machines, ADeadProcessEndsTheOthersWithinASecond) {
+  for (const std::string how : {"kill", "exit", "throw", "leave"}) {
+    const std::vector<Outcome> outcomes = on_two_machines(2, {"die", how});
+    EXPECT_EQ(outcomes[0].exit_code, 5) << how << outcomes[0].err;
+    EXPECT_TRUE(contains(outcomes[0].err, "noticed: rank 1 ")) << how << outcomes[0].err;
+  }
+}
+
+TEST(Machines, WhatIsMissingIsSaid) {
+  const auto launch = [](const Words& words, const std::map<std::string, std::string>& env = {}) {
+    Words all{"launch", "-n", "2", "--num_machines", "2", "--machine_rank", "0"};
+    all.insert(all.end(), words.begin(), words.end());
+    all.push_back("true");
+    return run(trireme_program(), all, env).err;
+  };
+  const Words place{"--main_process_ip", "127.0.0.1", "--main_process_port", "29999"};
+  EXPECT_TRUE(contains(launch({}), "--main_process_ip HOST"));
+  EXPECT_TRUE(contains(launch(place), "set TRIREME_SECRET"));
+}
+
 TEST(Variables, RanksThatDoNotComeAreCounted) {
   auto env = variables(0, 3, 19999);
   env["TRIREME_RENDEZVOUS_SECONDS"] = "1";

@@ -34,6 +34,13 @@ TEST(Examples, GatherWithPaddingGivesThreeResultsForAnyNumberOfProcesses) {
   }
 }
 
+TEST(Examples, TheDocumentedOneIsTheFile) {
+  const std::string file = read_file(source + "/examples/gather_with_padding.cc");
+  const std::size_t begin = file.find("    const trireme::PartialState state;");
+  const std::string body = file.substr(begin, file.find("  } catch") - begin);
+  EXPECT_NE(read_file(source + "/docs/library.md").find(body), std::string::npos);
+}
+
 TEST(Examples, SplitPromptsWritesAFilePerProcess) {
   const TemporaryFolder one, two;
   EXPECT_EQ(run(build + "/split_prompts", {model, one.path()}).exit_code, 0);
