@@ -57,8 +57,7 @@ std::string key_of(const ParameterStore& store, const TensorSource& source,
   key += describe_weights(source);
   // The samples do not see a change of single elements, but whoever makes one writes the file.
   for (const FileStamp& file : files) {
-    key += fmt::format("{}={} bytes, written at {} ns\n",
-                       std::filesystem::path(file.name).filename().string(), file.size,
+    key += fmt::format("{}={} bytes, written at {} ns\n", weight_file_label(file.name), file.size,
                        file.modified_ns);
   }
   return key;

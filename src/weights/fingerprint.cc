@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "core/hash.h"
+#include "weights/gguf_model.h"
 #include "weights/matrix_view.h"
 
 namespace trireme {
@@ -54,10 +56,18 @@ void add_header(const TensorInfo& tensor, WeightFile& file) {
 
 std::string digest_text(std::uint64_t hash) { return fmt::format("{:016x}", mixed(hash)); }
 
+std::string weight_file_label(const std::filesystem::path& file) {
+  const std::string name = file.filename().string();
+  if (!is_gguf_name(file)) return name;
+  const std::optional<GgufSplitName> split = gguf_split_name(name);
+  return split ? GgufSplitName{"weights-", split->number, split->count}.of(split->number)
+               : "weights.gguf";
+}
+
 std::string describe_weights(const TensorSource& source) {
   std::map<std::string, WeightFile> files;
   for (const TensorInfo* tensor : source.tensors()) {
-    WeightFile& file = files[std::filesystem::path(tensor->file).filename()];
+    WeightFile& file = files[weight_file_label(tensor->file)];
     add_header(*tensor, file);
     sample(source, *tensor, file);
   }

@@ -16,34 +16,12 @@ namespace {
 namespace fs = std::filesystem;
 using SharedParts = std::shared_ptr<const GgufParts>;
 
-/// The name's parts: "model-00001-of-00003.gguf".
-struct SplitName {
-  std::string before;  ///< "model-"
-  std::int64_t number = 0;
-  std::int64_t count = 0;
-
-  std::string of(std::int64_t part) const {
-    return fmt::format("{}{:05}-of-{:05}.gguf", before, part, count);
-  }
-};
-
-std::optional<SplitName> split_name(const std::string& name) {
-  constexpr std::size_t length = 5 + 4 + 5 + 5;  // 00001-of-00003.gguf
-  if (name.size() < length) return std::nullopt;
-  const std::string end = name.substr(name.size() - length);
-  const std::string digits = end.substr(0, 5) + end.substr(9, 5);
-  const bool numbered = std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-  if (!numbered || end.substr(5, 4) != "-of-" || !end.ends_with(".gguf")) return std::nullopt;
-  return SplitName{name.substr(0, name.size() - length), std::stoll(digits.substr(0, 5)),
-                   std::stoll(digits.substr(5))};
-}
-
 SharedParts open_parts(const fs::path& path) {
   auto parts = std::make_shared<GgufParts>();
   parts->files.emplace_back(path);
   const std::int64_t count = parts->metadata().integer("split.count").value_or(1);
   if (count <= 1) return parts;
-  const std::optional<SplitName> name = split_name(path.filename().string());
+  const std::optional<GgufSplitName> name = gguf_split_name(path.filename().string());
   if (!name || name->count != count) {
     fail(ErrorKind::input,
          "{}: a part of {}, whose names must end in -00001-of-{:05}.gguf and so on: give them the "
@@ -123,6 +101,21 @@ std::unique_ptr<ModelFiles> open_gguf_model(const fs::path& path) {
   return std::make_unique<GgufModel>(path);
 }
 
+std::string GgufSplitName::of(std::int64_t part) const {
+  return fmt::format("{}{:05}-of-{:05}.gguf", before, part, count);
+}
+
+std::optional<GgufSplitName> gguf_split_name(const std::string& name) {
+  constexpr std::size_t length = 5 + 4 + 5 + 5;  // 00001-of-00003.gguf
+  if (name.size() < length) return std::nullopt;
+  const std::string end = name.substr(name.size() - length);
+  const std::string digits = end.substr(0, 5) + end.substr(9, 5);
+  const bool numbered = std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+  if (!numbered || end.substr(5, 4) != "-of-" || !end.ends_with(".gguf")) return std::nullopt;
+  return GgufSplitName{name.substr(0, name.size() - length), std::stoll(digits.substr(0, 5)),
+                       std::stoll(digits.substr(5))};
+}
+
 bool is_gguf_name(const fs::path& path) { return path.extension() == ".gguf"; }
 
 fs::path gguf_in(const fs::path& directory) {
@@ -130,7 +123,7 @@ fs::path gguf_in(const fs::path& directory) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     const std::string name = entry.path().filename().string();
-    const std::optional<SplitName> split = split_name(name);
+    const std::optional<GgufSplitName> split = gguf_split_name(name);
     if (is_gguf_name(name) && (!split || split->number == 1)) names.push_back(name);
   }
   if (names.empty()) return {};

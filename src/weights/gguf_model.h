@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "weights/model_files.h"
 
@@ -14,6 +16,17 @@ std::unique_ptr<ModelFiles> open_gguf_model(const std::filesystem::path& path);
 
 /// Whether a file goes by the name of one.
 bool is_gguf_name(const std::filesystem::path& path);
+
+/// The parts of a split file's name: "model-00001-of-00003.gguf".
+struct GgufSplitName {
+  std::string before;  ///< "model-"
+  std::int64_t number = 0;
+  std::int64_t count = 0;
+
+  std::string of(std::int64_t part) const;
+};
+/// Nothing for any other name.
+std::optional<GgufSplitName> gguf_split_name(const std::string& name);
 
 /// The only GGUF model in a directory; an empty path if there is none. Throws Error(input) where
 /// there are several.

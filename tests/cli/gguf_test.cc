@@ -78,6 +78,9 @@ TEST(Gguf, BatchResumesByTheFilesContent) {
   }
   write_file(options.model, bytes);
   EXPECT_EQ(output_identity(options), before);
+  std::filesystem::rename(options.model, folder / "another name.gguf");
+  options.model = folder / "another name.gguf";
+  EXPECT_EQ(output_identity(options), before) << "it is the same model";
 }
 
 TEST(Gguf, PlanAndBenchTakeIt) {
