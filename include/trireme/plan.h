@@ -32,6 +32,9 @@ struct RankShare {
   PlanRange kv_heads;  ///< every key/value head that those read
   PlanRange mlp;       ///< columns of the MLP
   PlanRange vocab;     ///< rows of the embedding and of the head
+  std::string device;           ///< of the device map: "cpu:1"; empty without one
+  std::int64_t disk_bytes = 0;  ///< of weights that stay on disk, and pass through memory
+  PlanRange disk_blocks;        ///< which blocks they are of
   std::int64_t weight_bytes = 0;
   std::int64_t kv_cache_bytes = 0;
   std::int64_t activation_bytes = 0;  ///< and the rotary tables

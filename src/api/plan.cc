@@ -6,6 +6,7 @@
 #include "models/unused_tensors.h"
 #include "plan/host.h"
 #include "plan/report.h"
+#include "runtime/placement.h"
 #include "runtime/replica.h"
 #include "tasks/generation_defaults.h"
 
@@ -18,6 +19,7 @@ PlanRequest request_of(const Options& options, const ModelSpec& model,
   PlanRequest request{.dp = options.data_parallel_size,
                       .tp = options.tensor_parallel_size,
                       .pp = options.pipeline_parallel_size};
+  request.placement = placement_of(options, model);
   request.limits = memory_limits(options, model);
   request.kv_cache_bytes = options.kv_cache_bytes;
   request.ranks_per_host = settings.ranks_per_host;

@@ -183,6 +183,28 @@ void Arguments::add_plan(Options& options) {
       "-tp N: ranks that share every layer");
   add("--pipeline-parallel-size", options.pipeline_parallel_size,
       "-pp N: stages of consecutive layers");
+  add_devices(options);
+}
+
+void Arguments::add_devices(Options& options) {
+  const char* group = "Devices (instead of the sizes above; see docs/device-maps.md)";
+  app_.add_option(
+          "--device-map", options.device_map,
+          "auto, balanced, balanced_low_0, sequential, or a JSON file (or text) that names\n"
+          "a device for each module")
+      ->type_name("MAP")
+      ->group(group);
+  app_.add_option_function<std::string>(
+          "--max-memory",
+          [&options](const std::string& text) { options.max_memory = parse_max_memory(text); },
+          "What each device may take: cpu:0=10GiB,cpu:1=20GiB,disk=100GiB; cpu:0, cpu:1 are\n"
+          "groups of this host's cores")
+      ->type_name("DEVICE=BYTES,...")
+      ->group(group);
+  app_.add_option("--offload-folder", options.offload_folder,
+                  "Where what fits on no device stays, on disk")
+      ->type_name("DIR")
+      ->group(group);
 }
 
 void Arguments::add_machine(Options& options) {

@@ -26,6 +26,7 @@ class Arguments {
   void add_model(Options& options, std::optional<std::uint64_t>* seed = nullptr);
   /// --data-parallel-size and its relatives.
   void add_plan(Options& options);
+  void add_devices(Options& options);
   /// --device, --isa, --threads, --max-model-len, ...
   void add_machine(Options& options);
   /// --max-new-tokens, --temperature, ...

@@ -115,6 +115,7 @@ int batch_main(int argc, char** argv) {
   BatchJob job;
   job.now = present();
   if (!parse(job, argc, argv)) return 0;
+  place_devices(job.options);
   ::signal(SIGXFSZ, SIG_IGN);  // a file grown too large is an error of write(2)
   // One process decides when the job stops: the launcher, or rank 0.
   if (is_launched_batch_rank() || rank_place().rank > 0) ignore_stop_signals();

@@ -221,6 +221,7 @@ bool parse(BenchSettings& settings, int argc, char** argv) {
 int bench_main(int argc, char** argv) {
   BenchSettings settings;
   if (!parse(settings, argc, argv)) return 0;
+  place_devices(settings.options.engine);
   const Options engine = bench_engine_options(settings.options);
   if (needs_ranks(engine)) {
     check_plan_fits(engine);

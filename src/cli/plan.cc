@@ -6,6 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/output.h"
 #include "cli/plan_text.h"
+#include "cli/ranks.h"
 #include "cli/sizes.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
@@ -65,6 +66,7 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
 int plan_main(int argc, char** argv) {
   PlanFlags flags;
   if (!parse(flags, argc, argv)) return 0;
+  place_devices(flags.options);
   flags.settings.rehearse = !flags.no_speed && flags.settings.memory_bandwidth == 0;
   const PlanReport report = make_plan(flags.options, flags.settings);
   for (const auto* warnings : {&report.warnings, &report.generation_warnings}) {

@@ -122,7 +122,7 @@ Row place_cells(const RankShare& rank) {
   const auto of_layers = [&](PlanRange range) { return layers ? span_text(range) : "-"; };
   return {fmt::format("{}", rank.rank),
           fmt::format("{}", rank.replica),
-          fmt::format("{}", rank.stage),
+          fmt::format("{}{}{}", rank.stage, rank.device.empty() ? "" : " on ", rank.device),
           fmt::format("{}", rank.tensor_rank),
           blocks_text(rank),
           of_layers(rank.heads),
@@ -132,7 +132,9 @@ Row place_cells(const RankShare& rank) {
 }
 
 Row byte_cells(const RankShare& rank) {
-  return {format_bytes(rank.weight_bytes), format_bytes(rank.kv_cache_bytes),
+  const std::string disk =
+      rank.disk_bytes > 0 ? fmt::format(" (+ {} on disk)", format_bytes(rank.disk_bytes)) : "";
+  return {format_bytes(rank.weight_bytes) + disk, format_bytes(rank.kv_cache_bytes),
           format_bytes(rank.activation_bytes), format_bytes(rank.program_bytes),
           format_bytes(rank.total())};
 }
@@ -267,6 +269,9 @@ Json rank_json(const RankShare& rank) {
           {"key_value_heads", range_json(rank.kv_heads)},
           {"mlp_columns", range_json(rank.mlp)},
           {"vocabulary_rows", range_json(rank.vocab)},
+          {"device", rank.device},
+          {"disk_blocks", range_json(rank.disk_blocks)},
+          {"disk_bytes", rank.disk_bytes},
           {"weight_bytes", rank.weight_bytes},
           {"kv_cache_bytes", rank.kv_cache_bytes},
           {"activation_bytes", rank.activation_bytes},

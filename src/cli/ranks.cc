@@ -13,6 +13,7 @@
 #include "comm/environment.h"
 #include "core/shared_once.h"
 #include "launch/launcher.h"
+#include "trireme/engine.h"
 #include "trireme/error.h"
 #include "trireme/plan.h"
 
@@ -77,6 +78,26 @@ int wait_for(Launcher& launcher) {
 }
 
 }  // namespace
+
+namespace {
+
+constexpr const char* device_map_variable = "TRIREME_DEVICE_MAP";  ///< as the launcher decided
+constexpr const char* cache_variable = "TRIREME_KV_CACHE_BYTES";
+
+}  // namespace
+
+void place_devices(Options& options) {
+  if (const char* const map = std::getenv(device_map_variable); map != nullptr) {
+    options.device_map = map;
+    options.kv_cache_bytes = std::strtoll(std::getenv(cache_variable), nullptr, 10);
+    return;
+  }
+  if (options.device_map.empty() && options.max_memory.empty()) return;
+  if (rank_place().started) return;  // by mpirun: the ranks agree when they meet
+  options = place_on_devices(options);
+  setenv(device_map_variable, options.device_map.c_str(), 1);
+  setenv(cache_variable, std::to_string(options.kv_cache_bytes).c_str(), 1);
+}
 
 bool needs_ranks(const Options& options) {
   const std::int64_t world = std::int64_t{options.data_parallel_size} *

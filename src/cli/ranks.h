@@ -10,6 +10,10 @@
 
 namespace trireme {
 
+/// Makes a device map that is asked for a map of the model's blocks, and the plan its stages: once
+/// for a run, as free memory changes; the launcher's ranks do as it has decided.
+void place_devices(Options& options);
+
 /// Whether the plan needs ranks and nobody (mpirun, Slurm, `trireme launch`) has started this
 /// process as one.
 bool needs_ranks(const Options& options);

@@ -224,6 +224,7 @@ bool parse(RunSettings& settings, int argc, char** argv) {
 int run_main(int argc, char** argv) {
   RunSettings settings;
   if (!parse(settings, argc, argv)) return 0;
+  place_devices(settings.options);
   if (needs_ranks(settings.options)) {
     print_once(check_plan_fits(settings.options).generation_warnings);
     return run_on_ranks(settings.options, {.arguments = as_strings(argc, argv), .patient = true});

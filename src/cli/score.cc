@@ -107,6 +107,7 @@ int score_main(int argc, char** argv) {
   ScoreSettings settings;
   if (!parse(settings, argc, argv)) return 0;
   ::signal(SIGXFSZ, SIG_IGN);  // a file grown too large is an error of write(2)
+  place_devices(settings.options);
   if (needs_ranks(settings.options)) return score_on_ranks(settings, argc, argv);
   std::string input = input_path(settings.input, settings.options);
   Ranks ranks(settings.options, [&](const Options& options, const Hosts& hosts) {

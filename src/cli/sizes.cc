@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -40,6 +41,26 @@ std::int64_t parse_bytes(std::string_view text, std::string_view flag) {
                             flag, text));
   }
   return static_cast<std::int64_t>(bytes);
+}
+
+std::map<std::string, std::int64_t> parse_max_memory(std::string_view text) {
+  std::map<std::string, std::int64_t> budgets;
+  while (!text.empty()) {
+    const std::string_view entry = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), entry.size() + 1));
+    const std::size_t equals = entry.find('=');
+    if (equals == 0 || equals == std::string_view::npos) {
+      throw Error(
+          ErrorKind::usage,
+          fmt::format("--max-memory: \"{}\" is not DEVICE=BYTES, as in cpu:0=10GiB", entry));
+    }
+    const std::string device(entry.substr(0, equals));
+    const std::int64_t bytes = parse_bytes(entry.substr(equals + 1), "--max-memory");
+    if (!budgets.emplace(device, bytes).second) {
+      throw Error(ErrorKind::usage, fmt::format("--max-memory: {} is given twice", device));
+    }
+  }
+  return budgets;
 }
 
 std::string format_bytes(std::int64_t bytes) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,9 @@ namespace trireme {
 /// "1048576", "512M", "1.5GiB", "4GB": K, M, G, T alone or with iB count in 1024s; KB, MB, GB, TB
 /// in 1000s, as Accelerate reads them. Throws Error(usage) naming `flag`.
 std::int64_t parse_bytes(std::string_view text, std::string_view flag);
+
+/// "cpu:0=10GiB,1=20GiB": bytes by device. Throws Error(usage).
+std::map<std::string, std::int64_t> parse_max_memory(std::string_view text);
 
 /// "512 B", "1.5 MiB", "12.0 GiB".
 std::string format_bytes(std::int64_t bytes);

@@ -20,15 +20,6 @@ std::int64_t count(const ModelSpec& model) {
   return static_cast<std::int64_t>(model.blocks.size());
 }
 
-/// The largest block of a range, packed.
-std::int64_t largest_block(const ModelSpec& model, const TensorShard& whole, Range blocks) {
-  std::int64_t most = 0;
-  for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
-    most = std::max(most, weight_bytes(model, whole, {i, i + 1}));
-  }
-  return most;
-}
-
 std::string text_of(std::int64_t bytes) {
   constexpr std::int64_t mebi = std::int64_t{1} << 20;
   return fmt::format("{} MiB", ceil_div(bytes, mebi));
@@ -202,6 +193,14 @@ bool Placement::uses_disk() const {
   return std::ranges::any_of(stages, [](const Stage& s) { return !s.on_disk().empty(); });
 }
 
+Placement by_cost(const ModelSpec& model, int stages) {
+  Placement placement;
+  for (const Range blocks : partition_stages(model, stages)) {
+    placement.stages.push_back({"", blocks, blocks.end});
+  }
+  return placement;
+}
+
 std::optional<MapPolicy> policy_from_name(const std::string& name) {
   if (name == "auto" || name == "balanced") return MapPolicy::balanced;
   if (name == "balanced_low_0") return MapPolicy::balanced_low_0;
@@ -213,8 +212,7 @@ std::int64_t device_bytes(const ModelSpec& model, const MemoryLimits& limits, Ra
                           std::int64_t disk_begin, std::int64_t kv_blocks) {
   if (blocks.empty()) return 0;
   const TensorShard whole = tensor_shard(model, 1, 0);
-  return weight_bytes(model, whole, {blocks.begin, disk_begin}) +
-         2 * largest_block(model, whole, {disk_begin, blocks.end}) +
+  return resident_weight_bytes(model, whole, blocks, disk_begin) +
          kv_bytes_per_block(model, whole, blocks) * kv_blocks +
          workspace_floats(model, whole, blocks, limits) * static_cast<std::int64_t>(sizeof(float)) +
          rotary_bytes(model, limits) + step_cache_bytes(model, whole, blocks, limits) +

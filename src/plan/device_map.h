@@ -38,6 +38,10 @@ struct Placement {
   bool uses_disk() const;
 };
 
+/// Stages of about the same cost, without devices. Throws Error(usage) when there are more than
+/// blocks.
+Placement by_cost(const ModelSpec& model, int stages);
+
 enum class MapPolicy : std::uint8_t {
   balanced,        ///< `auto` too: the costliest device costs the least, within all budgets
   balanced_low_0,  ///< balanced over the other devices; the first takes what they cannot

@@ -65,6 +65,15 @@ std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Rang
   return bytes;
 }
 
+std::int64_t resident_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                                   std::int64_t disk_begin) {
+  std::int64_t largest = 0;
+  for (std::int64_t i = disk_begin; i < blocks.end; ++i) {
+    largest = std::max(largest, weight_bytes(model, shard, {i, i + 1}));
+  }
+  return weight_bytes(model, shard, {blocks.begin, disk_begin}) + 2 * largest;
+}
+
 std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard, Range blocks) {
   return layers_in(model, blocks, CacheUse::kept) * layer_block_bytes(model, shard);
 }

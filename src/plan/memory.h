@@ -33,6 +33,11 @@ inline constexpr std::int64_t logit_rows = 64;
 /// weights padded to 32 within each virtual shard.
 std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks);
 
+/// Memory for the weights of `blocks` of which those from `disk_begin` on stay on disk: two of them
+/// at a time are in memory.
+std::int64_t resident_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                                   std::int64_t disk_begin);
+
 /// Bytes that one KV block (K and V, all layers in `blocks`) takes on this rank.
 std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard, Range blocks);
 

@@ -27,9 +27,10 @@ PlanRange layers_of(const ModelSpec& model, Range blocks) {
 }
 
 RankShare share_of(const ModelSpec& model, const PlanRequest& request, int rank,
-                   const std::vector<Range>& stages) {
+                   const Placement& placement) {
   const RankPoint point = point_of(rank, {request.dp, request.tp, request.pp});
-  const Range blocks = stages[static_cast<std::size_t>(point.pp)];
+  const Placement::Stage& stage = placement.stages[static_cast<std::size_t>(point.pp)];
+  const Range blocks = stage.blocks;
   const TensorShard shard = tensor_shard(model, request.tp, point.tp);
   RankShare share{.rank = rank, .replica = point.dp, .stage = point.pp, .tensor_rank = point.tp};
   share.blocks = as_plan(blocks);
@@ -40,7 +41,10 @@ RankShare share_of(const ModelSpec& model, const PlanRequest& request, int rank,
   share.kv_heads = as_plan(shard.kv_heads);
   share.mlp = as_plan(shard.mlp);
   share.vocab = as_plan(shard.vocab);
-  share.weight_bytes = weight_bytes(model, shard, blocks);
+  share.device = stage.device;
+  share.disk_blocks = as_plan(stage.on_disk());
+  share.disk_bytes = weight_bytes(model, shard, stage.on_disk());
+  share.weight_bytes = resident_weight_bytes(model, shard, blocks, stage.disk_begin);
   share.activation_bytes = workspace_floats(model, shard, blocks, request.limits) *
                                static_cast<std::int64_t>(sizeof(float)) +
                            rotary_bytes(model, request.limits) +
@@ -80,10 +84,13 @@ void check_sizes(const ModelSpec& model, const PlanRequest& request) {
 /// Ranks as they would be with a cache of one block.
 std::vector<RankShare> shares_of(const ModelSpec& model, const PlanRequest& request) {
   check_sizes(model, request);
-  const std::vector<Range> stages = partition_stages(model, request.pp);
+  // A suggestion for another number of stages has no placement yet.
+  const bool placed = request.placement.has_value() &&
+                      static_cast<int>(request.placement->stages.size()) == request.pp;
+  const Placement placement = placed ? *request.placement : by_cost(model, request.pp);
   std::vector<RankShare> ranks;
   for (int rank = 0; rank < request.world(); ++rank) {
-    ranks.push_back(share_of(model, request, rank, stages));
+    ranks.push_back(share_of(model, request, rank, placement));
   }
   return ranks;
 }

@@ -2,8 +2,11 @@
 // model as its spec and the hosts as a number of bytes.
 #pragma once
 
+#include <optional>
+
 #include "core/model_spec.h"
 #include "plan/cache.h"
+#include "plan/device_map.h"
 #include "trireme/plan.h"
 
 namespace trireme {
@@ -13,6 +16,8 @@ struct PlanRequest {
   int dp = 1;
   int tp = 1;
   int pp = 1;
+  /// What each stage holds; without it, stages of about the same cost.
+  std::optional<Placement> placement;
   MemoryLimits limits;
   std::int64_t kv_cache_bytes = 0;   ///< per rank; 0: what is wanted, within what is free
   int ranks_per_host = 0;            ///< 0: all

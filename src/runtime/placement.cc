@@ -7,7 +7,6 @@
 
 #include "core/error.h"
 #include "core/read_file.h"
-#include "plan/stages.h"
 
 namespace trireme {
 
@@ -38,14 +37,6 @@ Placement by_split_points(const std::vector<std::string>& points, const ModelSpe
     end_stage(at);
   }
   end_stage(static_cast<std::int64_t>(model.blocks.size()));
-  return placement;
-}
-
-Placement by_sizes(int stages, const ModelSpec& model) {
-  Placement placement;
-  for (const Range blocks : partition_stages(model, stages)) {
-    placement.stages.push_back({"", blocks, blocks.end});
-  }
   return placement;
 }
 
@@ -91,12 +82,12 @@ std::vector<std::pair<std::string, std::string>> read_device_map(const std::stri
   return map;
 }
 
-Placement one_stage(const ModelSpec& model) { return by_sizes(1, model); }
+Placement one_stage(const ModelSpec& model) { return by_cost(model, 1); }
 
 Placement placement_of(const Options& options, const ModelSpec& model) {
   const int stages = options.pipeline_parallel_size;
   if (options.device_map.empty()) {
-    if (options.split_points.empty()) return by_sizes(stages, model);
+    if (options.split_points.empty()) return by_cost(model, stages);
     Placement placement = by_split_points(options.split_points, model);
     if (static_cast<int>(placement.stages.size()) == stages) return placement;
     fail(ErrorKind::usage, "{} split points make {} stages, but there are {} (-pp)",
