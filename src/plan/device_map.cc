@@ -167,6 +167,16 @@ std::vector<std::int64_t> cache_sizes(const MapRequest& request) {
   return sizes;
 }
 
+/// Whether a larger cache puts more on a first device that is to have little.
+bool spoils(const MapRequest& request, const Placement& placement, const Placement& least) {
+  if (request.policy != MapPolicy::balanced_low_0) return false;
+  const auto on_first = [&](const Placement& p) {
+    return p.stages.front().device == request.devices.front().name ? p.stages.front().blocks.size()
+                                                                   : 0;
+  };
+  return on_first(placement) > on_first(least);
+}
+
 [[noreturn]] void refuse(const ModelSpec& model, const MapRequest& request) {
   std::int64_t budget = 0;
   for (const DeviceBudget& device : request.devices) budget += device.bytes;
@@ -221,8 +231,11 @@ std::int64_t device_bytes(const ModelSpec& model, const MemoryLimits& limits, Ra
 
 Placement place_by_policy(const ModelSpec& model, const MapRequest& request) {
   TRIREME_ASSERT(!request.devices.empty());
-  for (const std::int64_t kv_blocks : cache_sizes(request)) {
-    if (auto placement = Layout(model, request, kv_blocks).in_memory()) return *placement;
+  const std::vector<std::int64_t> sizes = cache_sizes(request);
+  const auto least = Layout(model, request, sizes.back()).in_memory();
+  for (const std::int64_t kv_blocks : sizes) {
+    auto placement = Layout(model, request, kv_blocks).in_memory();
+    if (placement && !spoils(request, *placement, *least)) return *placement;
   }
   if (request.disk_bytes > 0) {
     const std::int64_t kv_blocks = cache_sizes(request).back();

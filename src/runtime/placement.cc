@@ -71,7 +71,8 @@ std::string device_name(const std::string& name) {
 
 std::vector<std::pair<std::string, std::string>> read_device_map(const std::string& text) {
   std::vector<std::pair<std::string, std::string>> map;
-  for (const auto& [module, device] : parse_map(text).items()) {
+  const nlohmann::ordered_json json = parse_map(text);
+  for (const auto& [module, device] : json.items()) {
     if (!device.is_string() && !device.is_number_unsigned()) {
       fail(ErrorKind::input, "--device-map: \"{}\" is on {}; expected a device's name or number",
            module, device.dump());
