@@ -22,6 +22,7 @@ struct LocalEngine::Impl {
     options = ranks.front().options();
     for (Ranks& one : ranks) places.emplace_back(std::move(one));
     errors.resize(places.size());
+    working = static_cast<int>(places.size());
     try {
       for (std::size_t rank = 0; rank < places.size(); ++rank) {
         threads.emplace_back([this, rank] { live(static_cast<int>(rank)); });
