@@ -16,8 +16,8 @@
 namespace trireme {
 
 inline constexpr std::size_t packed_cache_prefix = 64;
-/// A huge page. File systems that keep files in large pieces of memory (ext4, XFS, Btrfs of late)
-/// map what begins so by huge pages, which weights stream through several percent faster.
+/// A huge page: file systems that keep files in large pieces of memory (ext4, XFS) can map by huge
+/// pages what begins so, and weights stream faster through these.
 inline constexpr std::uint64_t packed_cache_alignment = std::uint64_t{2} << 20;
 /// So many bytes of the payload, the last piece perhaps fewer, have a hash of their own and are
 /// written at once.
