@@ -6,6 +6,7 @@
 #include "core/hash.h"
 #include "core/numerics.h"
 #include "kernels/registry.h"
+#include "models/sentence.h"
 #include "models/shapes.h"
 #include "runtime/replica.h"
 #include "trireme/engine.h"
@@ -65,6 +66,11 @@ std::string output_identity(const Options& options) {
                   numerics_version, name_of(model.dtype), name_of(model.quantization),
                   make_backend(options.isa)->arithmetic(), options.max_model_len);
   text += describe_small_files(*files.texts);
+  if (model.output == Output::sentence) {
+    for (const std::string& name : sentence_texts(*files.texts)) {
+      text += describe_file(*files.texts, name);
+    }
+  }
   const bool made_up = shape || options.load_format == "dummy";
   return text + (made_up ? fmt::format("weights=made up, seed {}\n", options.load_seed)
                          : describe_weights(*files.source));

@@ -12,6 +12,7 @@ namespace trireme {
 namespace {
 
 constexpr std::string_view modules_file = "modules.json";
+constexpr std::string_view limits_file = "sentence_bert_config.json";
 
 struct PoolingKey {
   std::string_view key;
@@ -54,11 +55,16 @@ Pooling read_pooling(const HfConfig& config) {
   return found->pooling;
 }
 
+/// "Pooling", without the Python module that it is in.
+std::string type_of(const nlohmann::json& module, const std::string& where) {
+  if (!module.is_object()) fail(ErrorKind::input, "{}: expected a list of objects", where);
+  const std::string type = module.value("type", "");
+  return type.substr(type.rfind('.') + 1);
+}
+
 void read_module(const ModelTexts& texts, const nlohmann::json& module, SentenceModules& modules) {
   const std::string where = texts.where(modules_file);
-  if (!module.is_object()) fail(ErrorKind::input, "{}: expected a list of objects", where);
-  std::string type = module.value("type", "");
-  type = type.substr(type.rfind('.') + 1);
+  const std::string type = type_of(module, where);
   if (type == "Transformer" || type == "Dropout") return;
   if (type == "Normalize") {
     modules.normalize = true;
@@ -72,26 +78,44 @@ void read_module(const ModelTexts& texts, const nlohmann::json& module, Sentence
   }
 }
 
-}  // namespace
-
-SentenceModules read_sentence_modules(const ModelTexts& texts) {
-  SentenceModules modules;
-  if (texts.read("sentence_bert_config.json")) {
-    modules.max_tokens =
-        HfConfig::read(texts, "sentence_bert_config.json").size_or("max_seq_length", 0x7fffffff);
-  }
+/// Calls `each` with every module that modules.json lists, if there is one.
+template <typename Each>
+void each_module(const ModelTexts& texts, const Each& each) {
   const std::optional<std::string> text = texts.read(modules_file);
-  if (!text) return modules;
+  if (!text) return;
   const nlohmann::json list = nlohmann::json::parse(*text, nullptr, false);
   if (!list.is_array()) {
     fail(ErrorKind::input, "{}: expected a list of modules", texts.where(modules_file));
   }
   try {
-    for (const nlohmann::json& module : list) read_module(texts, module, modules);
+    for (const nlohmann::json& module : list) each(module);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: {}", texts.where(modules_file), error.what());
   }
+}
+
+}  // namespace
+
+SentenceModules read_sentence_modules(const ModelTexts& texts) {
+  SentenceModules modules;
+  if (texts.read(limits_file)) {
+    modules.max_tokens = HfConfig::read(texts, limits_file).size_or("max_seq_length", 0x7fffffff);
+  }
+  each_module(texts, [&](const nlohmann::json& module) { read_module(texts, module, modules); });
   return modules;
+}
+
+std::vector<std::string> sentence_texts(const ModelTexts& texts) {
+  std::vector<std::string> names;
+  for (const std::string_view name : {limits_file, modules_file}) {
+    if (texts.read(name)) names.emplace_back(name);
+  }
+  const std::string where = texts.where(modules_file);
+  each_module(texts, [&](const nlohmann::json& module) {
+    if (type_of(module, where) != "Pooling") return;
+    names.push_back(file_in(folder_of(module, where), "config.json"));
+  });
+  return names;
 }
 
 }  // namespace trireme

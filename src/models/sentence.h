@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "core/model_texts.h"
 #include "kernels/backend.h"
@@ -18,5 +20,8 @@ struct SentenceModules {
 /// The modules that `texts` tell of; mean pooling, as sentence-transformers does it, where there is
 /// no modules.json. Throws Error(input) for modules that Trireme does not have.
 SentenceModules read_sentence_modules(const ModelTexts& texts);
+
+/// Names of the texts that read_sentence_modules() reads and that are there. Throws as it does.
+std::vector<std::string> sentence_texts(const ModelTexts& texts);
 
 }  // namespace trireme

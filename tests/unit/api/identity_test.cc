@@ -81,6 +81,20 @@ TEST_F(Identity, KnowsTheTokenizerFilesThatOnlyAFewModelsHave) {
   }
 }
 
+TEST_F(Identity, SeesHowAVectorIsMadeOfATextsTokens) {
+  const fs::path sentences = folder / "sentences";
+  fs::copy(fs::path(TRIREME_SOURCE_DIR) / "tests/data/tasks/bert_mean", sentences,
+           fs::copy_options::recursive);
+  const std::string before = of(sentences);
+  for (const char* const name :
+       {"modules.json", "1_Pooling/config.json", "sentence_bert_config.json"}) {
+    const std::string text = read_file(sentences / name);
+    write_file(sentences / name, text + " ");
+    EXPECT_EQ(differences(before, of(sentences)), Keys{name});
+    write_file(sentences / name, text);
+  }
+}
+
 TEST_F(Identity, SeesOtherWeightsOfTheSameShapes) {
   const std::string before = of(model);
   const fs::path file = model / "model.safetensors";
