@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "trireme/error.h"
+#include "trireme/model_kind.h"
 #include "trireme/options.h"
 #include "trireme/ranks.h"
 #include "trireme/request.h"
@@ -28,17 +29,6 @@ namespace trireme {
 
 /// Arrays by name, as a model's arguments and results are: "input_ids", "logits".
 using TensorMap = std::map<std::string, HostTensor>;
-
-/// What a model is for: what its last block gives.
-enum class ModelKind : std::uint8_t {
-  decoder,          ///< goes on with a text: generate(), score()
-  encoder_decoder,  ///< answers a text (T5): generate()
-  sentence,         ///< a vector for a text: embed()
-  classifier,       ///< labels: classify()
-  masked_lm,        ///< what a mask stands for: fill_mask()
-  features,         ///< numbers to numbers (torch.nn.Transformer): forward()
-};
-std::string_view name_of(ModelKind kind);
 
 /// Hears of text as it is generated. Pieces are whole UTF-8 characters.
 using OnText = std::function<void(std::string_view)>;
@@ -156,9 +146,10 @@ class Engine {
     MaskFill fill;
   };
 
-  /// Drivers: reads what submit() needs besides the weights (tokenizer, generation_config.json, and
-  /// with `chat` the chat template), so that what is wrong with these throws here, Error(input),
-  /// and not when the first request comes.
+  /// Drivers: reads what requests to a model of this kind need besides the weights (tokenizer,
+  /// generation_config.json, labels, and with `chat` the chat template), so that what is wrong with
+  /// these throws here, Error(input), and not when the first request comes. Vectors and labels of
+  /// token ids need no tokenizer: there a missing one is what the first text hears.
   void prepare(bool chat = false);
   /// Drivers: starts a request. A request that cannot run finishes with Result::error. `tag` is any
   /// number that no other unfinished request of submit() has; else Error(usage) is thrown.
@@ -217,6 +208,16 @@ Options place_on_devices(const Options& options);
 /// What kind of model it is. Reads headers only. Throws Error as the engine
 /// would.
 ModelKind model_kind(const Options& options);
+
+/// What the model's config.json tells of a task that it was trained for (task_specific_params).
+struct ModelTask {
+  std::string name;                        ///< "translation_en_to_de"
+  std::string prefix;                      ///< goes before each text; may be empty
+  std::optional<std::int64_t> max_length;  ///< of an answer, with the token that it begins with
+  std::string warning;  ///< what else is asked for and Trireme does not do; usually empty
+};
+/// All of them, by name. Reads headers only. Throws Error as the engine would.
+std::vector<ModelTask> model_tasks(const Options& options);
 
 /// All that the bytes of an output depend on besides the requests, a `key=value` a line: the
 /// version of the arithmetic, dtype, instruction set, and the model by content, wherever it lies

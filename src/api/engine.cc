@@ -144,7 +144,7 @@ bool Engine::is_driver() const { return impl_->replica->is_driver(); }
 int Engine::replica() const { return impl_->replica_index; }
 
 void Engine::prepare(bool chat) {
-  impl_->generating();
+  impl_->prepare();
   if (!chat) return;
   try {
     impl_->prompts->chat_template().check();
@@ -231,6 +231,9 @@ EngineStats Engine::stats() const {
   if (impl_->generator) {
     stats.prompt_tokens = impl_->generator->prompt_tokens();
     stats.generated_tokens = impl_->generator->generated_tokens();
+  }
+  for (const auto* reader : {&impl_->embeddings, &impl_->classifications, &impl_->mask_fills}) {
+    if (*reader) stats.prompt_tokens += (*reader)->prompt_tokens();
   }
   return stats;
 }

@@ -46,6 +46,8 @@ struct Engine::Impl {
   TextReader& filling() { return reading(mask_fills, {.call = "fill_mask", .masks_only = true}); }
   TextReader& reading(std::optional<TextReader>& reader, const TextReader::Settings& settings);
   const Labels& labels();
+  /// Reads what requests need.
+  void prepare();
   void step();
 
   ParallelSizes sizes;

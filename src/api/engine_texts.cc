@@ -1,6 +1,7 @@
 // The engine's calls for whole texts: vectors, labels, masks.
 #include "api/engine_impl.h"
 #include "core/error.h"
+#include "tasks/unheeded_settings.h"
 
 namespace trireme {
 
@@ -48,6 +49,29 @@ const Labels& Engine::Impl::labels() {
   check_kind("labels", ModelKind::classifier);
   if (!label_names) label_names.emplace(replica->files().config, replica->spec().output_size);
   return *label_names;
+}
+
+void Engine::Impl::prepare() {
+  const auto read_tokenizer_if_there = [this] {
+    const ModelTexts& texts = *replica->files().texts;
+    if (texts.read("tokenizer.json") || texts.read("vocab.json")) prompts->tokenizer();
+  };
+  switch (kind_of(replica->spec())) {
+    case ModelKind::decoder:
+    case ModelKind::encoder_decoder:
+      generating();
+      return;
+    case ModelKind::classifier:
+      labels();
+      return read_tokenizer_if_there();
+    case ModelKind::sentence:
+      return read_tokenizer_if_there();
+    case ModelKind::masked_lm:
+      prompts->mask_token();
+      return;
+    case ModelKind::features:
+      return;
+  }
 }
 
 std::vector<Embedding> Engine::embed(std::span<const Request> requests) {
@@ -116,6 +140,18 @@ std::vector<Engine::FinishedMaskFill> Engine::step_mask_fills(std::int64_t count
                                         impl_->replica->spec().vocab_size, count)});
   }
   return finished;
+}
+
+std::vector<ModelTask> model_tasks(const Options& options) {
+  const HfConfig all = open_model(options).config.object("task_specific_params");
+  std::vector<ModelTask> tasks;
+  for (const std::string& name : all.keys()) {
+    const HfConfig task = all.object(name);
+    const std::optional<std::int64_t> length = task.integer("max_length");
+    if (length && *length < 1) task.reject("max_length", "an integer of at least 1");
+    tasks.push_back({name, task.string_or("prefix", ""), length, unheeded_settings(task)});
+  }
+  return tasks;
 }
 
 }  // namespace trireme

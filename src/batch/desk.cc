@@ -7,13 +7,22 @@ namespace trireme {
 
 namespace {
 
+/// Nothing for what `batch` has always done: its journals go on.
+std::string describe_task(const RowSettings& rows) {
+  if (rows.task == RowTask::generate) return "";
+  const char* const truncate = !rows.truncate ? "default" : *rows.truncate ? "true" : "false";
+  return fmt::format("task={}\ntruncate={}\n", name_of(rows.task), truncate) +
+         fmt::format("pair_template={}\nprefix={}\nanswers={}\n", rows.pair_template, rows.prefix,
+                     rows.top_k);
+}
+
 /// Everything that determines the output, for the journal.
 std::string describe(const BatchJob& job) {
   const SamplingParams& s = job.rows.sampling;
   const auto text = [](const auto& value) { return value ? fmt::format("{}", *value) : "default"; };
   std::string stops;
   for (const std::string& stop : s.stop) stops += fmt::format("{}:{};", stop.size(), stop);
-  return output_identity(job.options) +
+  return output_identity(job.options) + describe_task(job.rows) +
          fmt::format("format={}\ntemplate={}\nchat={}\ntoken_ids={}\n", job.reader.format,
                      job.rows.prompt_template, job.rows.chat, job.rows.token_ids) +
          fmt::format("max_new_tokens={}\ndo_sample={}\ntemperature={}\ntop_k={}\ntop_p={}\n",

@@ -32,8 +32,11 @@ void read_prompt(std::string_view key, const dom::element& value, Request& reque
     return;
   }
   if (list.size() > 0 && (list.at(0).is_string() || list.at(0).is_array())) {
-    bad_row("invalid_field", "field \"{}\" holds {} prompts; give each its own row", key,
-            list.size());
+    bad_row(
+        "invalid_field",
+        "field \"{}\" holds {} prompts; give each its own row, and the second text of a pair as "
+        "\"text_pair\"",
+        key, list.size());
   }
   request.token_ids = token_ids_of(list);
 }
@@ -119,6 +122,50 @@ std::string string_field(const dom::object& object, const char* key, std::string
   return text_of(*value);
 }
 
+void read_truncate(const dom::object& row, Request& request) {
+  const auto value = find_field(row, "truncate");
+  bool flag = false;
+  if (!value) return;
+  if (value->get(flag) != simdjson::SUCCESS) {
+    bad_row("invalid_field", "field \"truncate\" must be true or false, but is {}",
+            kind_of(*value));
+  }
+  request.truncate = flag;
+}
+
+/// What a row's url asks for, if rows of this task may ask for it.
+RowReply::Kind openai_kind(const dom::object& row, const dom::object& body, RowTask task) {
+  using Kind = RowReply::Kind;
+  if (task == RowTask::embed) {
+    const std::string url = string_field(row, "url", "/v1/embeddings");
+    if (url == "/v1/embeddings") return Kind::openai_embedding;
+    bad_row("unsupported_url", "url \"{}\": only /v1/embeddings where vectors are made", url);
+  }
+  const bool has_messages = find_field(body, "messages").has_value();
+  const std::string url =
+      string_field(row, "url", has_messages ? "/v1/chat/completions" : "/v1/completions");
+  if (reads_texts(task)) {
+    bad_row("unsupported_url", "url \"{}\": OpenAI's API has nothing for `{}`; give plain rows",
+            url, name_of(task));
+  }
+  if (url == "/v1/chat/completions") return Kind::openai_chat;
+  if (url == "/v1/completions") return Kind::openai_completion;
+  bad_row("unsupported_url", "url \"{}\": only /v1/chat/completions and /v1/completions{}", url,
+          url == "/v1/embeddings" ? "; `trireme embed` makes vectors" : "");
+}
+
+/// Forms of vectors that Trireme does not give.
+void refuse_other_embeddings(const dom::object& body) {
+  const auto format = find_field(body, "encoding_format");
+  std::string_view name;
+  if (format && (format->get(name) != simdjson::SUCCESS || name != "float")) {
+    bad_row("unsupported_field", "field \"encoding_format\" must be \"float\"");
+  }
+  if (find_field(body, "dimensions")) {
+    bad_row("unsupported_field", "field \"dimensions\" is not supported; leave it out");
+  }
+}
+
 }  // namespace
 
 std::vector<std::int32_t> token_ids_of(const dom::array& list) {
@@ -156,7 +203,7 @@ void read_identity(const dom::object& row, RowReply& reply) {
   }
 }
 
-void read_plain_row(const dom::object& row, Request& request) {
+void read_plain_row(const dom::object& row, RowTask task, Request& request) {
   if (find_field(row, "custom_id") && find_field(row, "url")) {
     bad_row("missing_field",
             "an OpenAI batch row (it has \"custom_id\" and \"url\") needs a \"body\"");
@@ -171,32 +218,38 @@ void read_plain_row(const dom::object& row, Request& request) {
     read_input(row, {find_field(row, "text") ? "text" : "ids"}, request);
   }
   read_tools(row, request);
-  read_sampling(row, request.sampling);
+  if (!reads_texts(task)) read_sampling(row, request.sampling);
+  if (task != RowTask::generate) read_truncate(row, request);
 }
 
-void read_openai_row(const dom::object& row, DecodedRow& decoded) {
+void read_text_pair(const dom::object& row, Request& request) {
+  const auto value = find_field(row, "text_pair");
+  if (!value) return;
+  if (!value->is_string()) {
+    bad_row("invalid_field", "field \"text_pair\" must be a string, but is {}", kind_of(*value));
+  }
+  request.text_pair = text_of(*value);
+}
+
+void read_openai_row(const dom::object& row, RowTask task, DecodedRow& decoded) {
   dom::object body;
   const dom::element element = *find_field(row, "body");
   if (element.get(body) != simdjson::SUCCESS) {
     bad_row("invalid_field", "field \"body\" must be an object, but is {}", kind_of(element));
   }
-  const bool has_messages = find_field(body, "messages").has_value();
-  const std::string url =
-      string_field(row, "url", has_messages ? "/v1/chat/completions" : "/v1/completions");
-  const bool chat = url == "/v1/chat/completions";
-  if (!chat) decoded.reply.kind = RowReply::Kind::openai_completion;
-  if (!chat && url != "/v1/completions") {
-    bad_row("unsupported_url", "url \"{}\": only /v1/chat/completions and /v1/completions", url);
-  }
+  decoded.reply.kind = openai_kind(row, body, task);
   if (const std::string method = string_field(row, "method", "POST"); method != "POST") {
     bad_row("invalid_field", "method \"{}\": must be POST", method);
   }
   decoded.reply.model = string_field(body, "model", "");
-  if (chat) {
-    read_input(body, {"messages"}, decoded.request);
-  } else {
-    read_input(body, {"prompt"}, decoded.request);
+  if (decoded.reply.kind == RowReply::Kind::openai_embedding) {
+    if (!find_field(body, "input")) bad_row("missing_field", "the body has no \"input\"");
+    read_input(body, {"input"}, decoded.request);
+    refuse_other_embeddings(body);
+    return;
   }
+  const bool chat = decoded.reply.kind == RowReply::Kind::openai_chat;
+  read_input(body, {chat ? "messages" : "prompt"}, decoded.request);
   read_tools(body, decoded.request);
   read_sampling(body, decoded.request.sampling);
   refuse_unsupported(body);
@@ -211,7 +264,7 @@ std::string fill_template(const PromptTemplate& prompt, const dom::object& row) 
     }
     const auto value = last_value(row, piece.text);
     if (!value) {
-      bad_row("missing_column", "no column \"{}\", which --prompt-template names", piece.text);
+      bad_row("missing_column", "no column \"{}\", which {} names", piece.text, prompt.flag());
     }
     text += value->is_string() ? text_of(*value) : std::string(simdjson::minify(*value));
   }

@@ -12,11 +12,14 @@ namespace trireme {
 /// error finds its way back. Throws BadRow, as do all functions here.
 void read_identity(const simdjson::dom::object& row, RowReply& reply);
 
-/// A plain row: a prompt or messages, and sampling parameters.
-void read_plain_row(const simdjson::dom::object& row, Request& request);
+/// A plain row: a prompt or messages, and what else rows of this task may say.
+void read_plain_row(const simdjson::dom::object& row, RowTask task, Request& request);
+
+/// The second text of a pair, if there is one.
+void read_text_pair(const simdjson::dom::object& row, Request& request);
 
 /// The body of an OpenAI batch row.
-void read_openai_row(const simdjson::dom::object& row, DecodedRow& decoded);
+void read_openai_row(const simdjson::dom::object& row, RowTask task, DecodedRow& decoded);
 
 /// Columns filled into the template: strings as they are, other values as compact JSON.
 std::string fill_template(const PromptTemplate& prompt, const simdjson::dom::object& row);

@@ -131,6 +131,11 @@ void visit_settings(Io& io, Settings& settings) {
   io.flag(settings.chat);
   io.flag(settings.token_ids);
   visit_sampling(io, settings.sampling);
+  io.choice(settings.task, RowTask::fill_mask);
+  io.text(settings.pair_template);
+  io.text(settings.prefix);
+  io.optional(settings.truncate, [&io](auto& value) { io.flag(value); });
+  io.number(settings.top_k);
 }
 
 template <typename Io, typename Message>

@@ -45,6 +45,33 @@ std::vector<std::int32_t> token_ids_in_text(std::string_view text) {
   return ids;
 }
 
+std::optional<std::size_t> column_of(const std::vector<std::string>& header,
+                                     std::string_view name) {
+  const auto found = std::ranges::find(header, name);
+  if (found == header.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - header.begin());
+}
+
+/// The template with the values of a CSV's columns.
+std::string filled(const PromptTemplate& text, const std::vector<std::size_t>& columns,
+                   const std::vector<std::string>& fields) {
+  std::string out;
+  std::size_t column = 0;
+  for (const PromptTemplate::Piece& piece : text.pieces()) {
+    out += piece.is_column ? fields[columns[column++]] : piece.text;
+  }
+  return out;
+}
+
+/// The template with the one column of a plain text.
+std::string filled(const PromptTemplate& text, const std::string& value) {
+  std::string out;
+  for (const PromptTemplate::Piece& piece : text.pieces()) {
+    out += piece.is_column ? value : piece.text;
+  }
+  return out;
+}
+
 void check_defect(const RawRow& row) {
   switch (row.defect) {
     case RowDefect::none:
@@ -66,7 +93,7 @@ struct RowCodec::Parser {
 RowCodec::RowCodec(RowSettings settings)
     : settings_(std::move(settings)),
       template_(settings_.prompt_template),
-      has_template_(!settings_.prompt_template.empty()),
+      pair_template_(settings_.pair_template, "--pair-template"),
       parser_(std::make_unique<Parser>()) {
   if (parser_->json.allocate(std::size_t{64} << 10, max_json_depth) != simdjson::SUCCESS) {
     fail(ErrorKind::resource, "not enough memory for a JSON parser");
@@ -78,40 +105,48 @@ RowCodec::RowCodec(RowSettings settings)
 RowCodec::~RowCodec() = default;
 RowCodec::RowCodec(RowCodec&&) noexcept = default;
 
-void RowCodec::check_csv_columns() {
+std::vector<std::size_t> RowCodec::csv_columns_of(const PromptTemplate& text) const {
   const std::vector<std::string>& header = settings_.csv_header;
-  const auto column = [&](std::string_view name) -> std::optional<std::size_t> {
-    const auto found = std::ranges::find(header, name);
-    if (found == header.end()) return std::nullopt;
-    return static_cast<std::size_t>(found - header.begin());
-  };
-  csv_id_ = column("id");
-  for (const PromptTemplate::Piece& piece : template_.pieces()) {
+  std::vector<std::size_t> columns;
+  for (const PromptTemplate::Piece& piece : text.pieces()) {
     if (!piece.is_column) continue;
-    const auto found = column(piece.text);
+    const std::optional<std::size_t> found = column_of(header, piece.text);
     if (!found) {
-      fail(ErrorKind::usage, "--prompt-template: no column \"{}\"; the input has: {}", piece.text,
+      fail(ErrorKind::usage, "{}: no column \"{}\"; the input has: {}", text.flag(), piece.text,
            comma_list(header));
     }
-    csv_columns_.push_back(*found);
+    columns.push_back(*found);
   }
-  if (has_template_) return;
-  const auto prompt = column("prompt") ? column("prompt") : column("text");
-  if (!prompt && header.size() != 1) {
+  return columns;
+}
+
+void RowCodec::check_csv_columns() {
+  const std::vector<std::string>& header = settings_.csv_header;
+  csv_id_ = column_of(header, "id");
+  csv_columns_ = csv_columns_of(template_);
+  csv_pair_columns_ = csv_columns_of(pair_template_);
+  if (reads_texts(settings_.task) && pair_template_.empty()) {
+    csv_pair_ = column_of(header, "text_pair");
+  }
+  if (!template_.empty()) return;
+  const auto prompt = column_of(header, "prompt");
+  const auto text = prompt ? prompt : column_of(header, "text");
+  if (!text && header.size() != 1) {
     fail(ErrorKind::usage,
          "no column is called \"prompt\" (the input has: {}); say how to make one with "
          "--prompt-template \"... {{column}} ...\"",
          comma_list(header));
   }
-  csv_prompt_ = prompt.value_or(0);
+  csv_prompt_ = text.value_or(0);
 }
 
 void RowCodec::check_text_columns() const {
-  for (const PromptTemplate::Piece& piece : template_.pieces()) {
-    if (!piece.is_column || piece.text == "prompt" || piece.text == "text") continue;
-    fail(ErrorKind::usage,
-         "--prompt-template: no column \"{}\"; rows of plain text have one column, {{prompt}}",
-         piece.text);
+  for (const PromptTemplate* text : {&template_, &pair_template_}) {
+    for (const PromptTemplate::Piece& piece : text->pieces()) {
+      if (!piece.is_column || piece.text == "prompt" || piece.text == "text") continue;
+      fail(ErrorKind::usage, "{}: no column \"{}\"; rows of plain text have one column, {{prompt}}",
+           text->flag(), piece.text);
+    }
   }
 }
 
@@ -119,6 +154,7 @@ DecodedRow RowCodec::decode(const RawRow& row) {
   DecodedRow decoded;
   decoded.request.row = row.index;
   decoded.request.sampling = settings_.sampling;
+  decoded.request.truncate = settings_.truncate;
   decoded.reply.id = fmt::format("{}", row.index);
   decoded.reply.index = row.index;
   decoded.reply.hash = row.hash();
@@ -160,11 +196,18 @@ void RowCodec::decode_json(const RawRow& row, DecodedRow& decoded) {
   }
   read_identity(object, decoded.reply);
   if (decoded.reply.kind != RowReply::Kind::plain) {
-    read_openai_row(object, decoded);
-  } else if (has_template_) {
+    read_openai_row(object, settings_.task, decoded);
+    return;
+  }
+  if (!template_.empty()) {
     decoded.request.prompt = fill_template(template_, object);
   } else {
-    read_plain_row(object, decoded.request);
+    read_plain_row(object, settings_.task, decoded.request);
+  }
+  if (!pair_template_.empty()) {
+    decoded.request.text_pair = fill_template(pair_template_, object);
+  } else if (reads_texts(settings_.task)) {
+    read_text_pair(object, decoded.request);
   }
 }
 
@@ -173,12 +216,8 @@ void RowCodec::decode_text(const RawRow& row, DecodedRow& decoded) {
     decoded.request.token_ids = token_ids_in_text(row.bytes);
     return;
   }
-  if (!has_template_) {
-    decoded.request.prompt = row.bytes;
-    return;
-  }
-  std::string& prompt = decoded.request.prompt.emplace();
-  for (const auto& piece : template_.pieces()) prompt += piece.is_column ? row.bytes : piece.text;
+  decoded.request.prompt = template_.empty() ? row.bytes : filled(template_, row.bytes);
+  if (!pair_template_.empty()) decoded.request.text_pair = filled(pair_template_, row.bytes);
 }
 
 void RowCodec::decode_csv(const RawRow& row, DecodedRow& decoded) {
@@ -189,11 +228,11 @@ void RowCodec::decode_csv(const RawRow& row, DecodedRow& decoded) {
             settings_.csv_header.size());
   }
   if (csv_id_) decoded.reply.id = json_string((*fields)[*csv_id_]);
-  std::string& prompt = decoded.request.prompt.emplace();
-  if (!has_template_) prompt = (*fields)[csv_prompt_];
-  std::size_t column = 0;
-  for (const PromptTemplate::Piece& piece : template_.pieces()) {
-    prompt += piece.is_column ? (*fields)[csv_columns_[column++]] : piece.text;
+  const std::string& prompt = decoded.request.prompt.emplace(
+      template_.empty() ? (*fields)[csv_prompt_] : filled(template_, csv_columns_, *fields));
+  if (csv_pair_) decoded.request.text_pair = (*fields)[*csv_pair_];
+  if (!pair_template_.empty()) {
+    decoded.request.text_pair = filled(pair_template_, csv_pair_columns_, *fields);
   }
   if (settings_.token_ids) {
     decoded.request.token_ids = token_ids_in_text(prompt);
@@ -204,7 +243,11 @@ void RowCodec::decode_csv(const RawRow& row, DecodedRow& decoded) {
 void RowCodec::finish(DecodedRow& decoded) const {
   Request& request = decoded.request;
   if (!request.prompt) return;
+  request.prompt->insert(0, settings_.prefix);
   if (!is_valid_utf8(*request.prompt)) bad_row("invalid_utf8", "the prompt is not valid UTF-8");
+  if (request.text_pair && !is_valid_utf8(*request.text_pair)) {
+    bad_row("invalid_utf8", "the second text is not valid UTF-8");
+  }
   if (!settings_.chat || decoded.reply.kind != RowReply::Kind::plain) return;
   request.messages =
       fmt::format(R"([{{"role":"user","content":{}}}])", json_string(*request.prompt));

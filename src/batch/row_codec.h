@@ -25,7 +25,10 @@ struct DecodedRow {
 ///   with "id" (string or number) and sampling parameters (sampling_fields.h); other keys are
 ///   ignored;
 /// - with a prompt template, any object: its keys are columns, none a sampling parameter;
-/// - OpenAI's {"custom_id", "method", "url", "body"} for chat completions and completions.
+/// - OpenAI's {"custom_id", "method", "url", "body"} for chat completions and completions, or for
+///   embeddings where these are what is made of a row.
+/// Where whole texts are read, "text_pair" is the second text of a pair and "truncate" says whether
+/// a long text is cut; there are no sampling parameters then.
 /// In CSV the prompt is the template's, or the column "prompt" or "text", or the only column; a
 /// column "id" is the row's id. Duplicate keys: the last one counts, as in Python.
 class RowCodec {
@@ -47,14 +50,17 @@ class RowCodec {
   void decode_csv(const RawRow& row, DecodedRow& decoded);
   void check_csv_columns();
   void check_text_columns() const;
+  std::vector<std::size_t> csv_columns_of(const PromptTemplate& text) const;
   void finish(DecodedRow& decoded) const;
 
   RowSettings settings_;
   PromptTemplate template_;
-  bool has_template_ = false;
-  std::size_t csv_prompt_ = 0;            ///< column, without a template
-  std::vector<std::size_t> csv_columns_;  ///< of each piece of the template that is one
+  PromptTemplate pair_template_;
+  std::size_t csv_prompt_ = 0;                 ///< column, without a template
+  std::vector<std::size_t> csv_columns_;       ///< of each piece of the template that is one
+  std::vector<std::size_t> csv_pair_columns_;  ///< of the other template
   std::optional<std::size_t> csv_id_;
+  std::optional<std::size_t> csv_pair_;
   std::unique_ptr<Parser> parser_;
 };
 

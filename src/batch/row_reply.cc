@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
+#include <numeric>
 #include <string_view>
+#include <utility>
 
 #include "batch/json_text.h"
 #include "core/hash.h"
@@ -72,14 +76,14 @@ std::string openai_error_body(const RequestError& error) {
       json_string(error.message), json_string(error.code));
 }
 
-std::string openai_line(const RowReply& reply, const Result& result) {
+/// `body`: JSON, or what is wrong with the row.
+std::string openai_line(const RowReply& reply, const std::optional<RequestError>& error,
+                        const std::string& body) {
   return fmt::format(
       R"({{"id":"batch_req_{}","custom_id":{},"response":{{"status_code":{},"request_id":"{}",)"
       R"("body":{}}},"error":{}}})",
-      row_digits(reply, "batch"), reply.custom_id, result.error ? 400 : 200,
-      row_digits(reply, "request"),
-      result.error ? openai_error_body(*result.error) : openai_body(reply, result),
-      result.error ? error_object(*result.error) : "null");
+      row_digits(reply, "batch"), reply.custom_id, error ? 400 : 200, row_digits(reply, "request"),
+      error ? openai_error_body(*error) : body, error ? error_object(*error) : "null");
 }
 
 template <typename T>
@@ -91,11 +95,53 @@ void append_number(std::string& out, T value) {
   }
 }
 
+template <typename T>
+void append_numbers(std::string& out, const std::vector<T>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i != 0) out += ',';
+    append_number(out, values[i]);
+  }
+}
+
+std::string openai_embedding_body(const RowReply& reply, const Embedding& embedding) {
+  std::string out = R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[)";
+  append_numbers(out, embedding.values);
+  append(out, R"(]}}],"model":{},"usage":{{"prompt_tokens":{},"total_tokens":{}}}}})",
+         json_string(reply.model), embedding.prompt_tokens, embedding.prompt_tokens);
+  return out;
+}
+
+/// The end of what is made of a whole text.
+template <typename Answer>
+void append_end(std::string& out, const Answer& answer) {
+  append(out, R"(,"prompt_tokens":{}{}}})", answer.prompt_tokens,
+         answer.truncated ? R"(,"truncated":true)" : "");
+}
+
+/// Which labels are among the `count` best; the first of equals.
+std::vector<bool> best(const std::vector<float>& scores, std::size_t count) {
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::greater{}, [&](std::size_t i) { return scores[i]; });
+  std::vector<bool> listed(scores.size());
+  for (std::size_t i = 0; i < std::min(count, order.size()); ++i) listed[order[i]] = true;
+  return listed;
+}
+
+void append_candidate(std::string& out, const MaskFill::Candidate& candidate) {
+  append(out, R"({{"token":{},"token_id":{},"probability":)", json_string(candidate.token),
+         candidate.token_id);
+  append_number(out, candidate.probability);
+  out += '}';
+}
+
 }  // namespace
 
 std::string encode_result(const RowReply& reply, const Result& result) {
-  if (reply.kind != RowReply::Kind::plain) return openai_line(reply, result);
-  if (result.error) return error_line(reply, *result.error);
+  if (result.error) return encode_error(reply, *result.error);
+  if (reply.kind != RowReply::Kind::plain) {
+    return openai_line(reply, {}, openai_body(reply, result));
+  }
   return fmt::format(
       R"({{"id":{},"text":{},"prompt_tokens":{},"completion_tokens":{},"finish_reason":"{}"}})",
       reply.id, json_string(result.text), result.prompt_tokens, result.token_ids.size(),
@@ -109,13 +155,65 @@ std::string encode_score(const RowReply& reply, const Score& score) {
     append(out, "{}{}", i == 0 ? "" : ",", score.token_ids[i]);
   }
   out += R"(],"logprobs":[)";
-  for (std::size_t i = 0; i < score.logprobs.size(); ++i) {
-    if (i != 0) out += ',';
-    append_number(out, score.logprobs[i]);
-  }
+  append_numbers(out, score.logprobs);
   out += R"(],"sum":)";
   append_number(out, score.sum);
   return out + "}";
+}
+
+std::string encode_embedding(const RowReply& reply, const Embedding& embedding) {
+  if (embedding.error) return encode_error(reply, *embedding.error);
+  if (reply.kind != RowReply::Kind::plain) {
+    return openai_line(reply, {}, openai_embedding_body(reply, embedding));
+  }
+  std::string out = fmt::format(R"({{"id":{},"embedding":[)", reply.id);
+  append_numbers(out, embedding.values);
+  out += ']';
+  append_end(out, embedding);
+  return out;
+}
+
+std::string encode_classification(const RowReply& reply, const Classification& result,
+                                  std::span<const std::string> labels, std::int64_t top_k) {
+  if (result.error) return encode_error(reply, *result.error);
+  const auto winner = static_cast<std::size_t>(result.label);
+  std::string out =
+      fmt::format(R"({{"id":{},"label":{},"score":)", reply.id, json_string(labels[winner]));
+  append_number(out, result.scores[winner]);
+  out += R"(,"scores":{)";
+  const std::size_t count = top_k > 0 ? static_cast<std::size_t>(top_k) : labels.size();
+  const std::vector<bool> listed = best(result.logits, count);
+  const char* comma = "";
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (!listed[i]) continue;
+    append(out, "{}{}:", std::exchange(comma, ","), json_string(labels[i]));
+    append_number(out, result.scores[i]);
+  }
+  out += '}';
+  append_end(out, result);
+  return out;
+}
+
+std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill) {
+  if (fill.error) return encode_error(reply, *fill.error);
+  std::string out = fmt::format(R"({{"id":{},"masks":[)", reply.id);
+  for (std::size_t mask = 0; mask < fill.masks.size(); ++mask) {
+    out += mask == 0 ? "[" : ",[";
+    const char* comma = "";
+    for (const MaskFill::Candidate& candidate : fill.masks[mask]) {
+      out += std::exchange(comma, ",");
+      append_candidate(out, candidate);
+    }
+    out += ']';
+  }
+  out += ']';
+  append_end(out, fill);
+  return out;
+}
+
+std::string encode_error(const RowReply& reply, const RequestError& error) {
+  return reply.kind == RowReply::Kind::plain ? error_line(reply, error)
+                                             : openai_line(reply, error, "");
 }
 
 }  // namespace trireme

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "trireme/result.h"
@@ -11,7 +12,7 @@ namespace trireme {
 /// What must be remembered of a row until its result is there. Everything in an output line derives
 /// from this and from the result: no clock, no randomness, nothing of the plan.
 struct RowReply {
-  enum class Kind : std::uint8_t { plain, openai_chat, openai_completion };
+  enum class Kind : std::uint8_t { plain, openai_chat, openai_completion, openai_embedding };
   Kind kind = Kind::plain;
   std::string id;         ///< JSON: the row's own id, else its index
   std::string custom_id;  ///< JSON, of an OpenAI batch row
@@ -27,5 +28,21 @@ std::string encode_result(const RowReply& reply, const Result& result);
 
 /// {"id", "token_ids", "logprobs", "sum"}, or {"id", "error"}. Infinities become null.
 std::string encode_score(const RowReply& reply, const Score& score);
+
+/// {"id", "embedding", "prompt_tokens"}, with "truncated": true where the text was cut; or {"id",
+/// "error"}; or OpenAI's batch output of /v1/embeddings. Floats are the shortest that read back the
+/// same, infinities null: as in the next two.
+std::string encode_embedding(const RowReply& reply, const Embedding& embedding);
+
+/// {"id", "label", "score", "scores": {label: score}, "prompt_tokens"}, or {"id", "error"}. The
+/// scores of the `top_k` best labels, or of all (0), in the order of `labels`.
+std::string encode_classification(const RowReply& reply, const Classification& result,
+                                  std::span<const std::string> labels, std::int64_t top_k);
+
+/// {"id", "masks": [[{"token", "token_id", "probability"}]], "prompt_tokens"}, or {"id", "error"}.
+std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill);
+
+/// The line of a row that failed, whatever was asked for.
+std::string encode_error(const RowReply& reply, const RequestError& error);
 
 }  // namespace trireme

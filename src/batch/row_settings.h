@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "trireme/request.h"
@@ -15,6 +17,24 @@ enum class RowFormat : std::uint8_t {
   csv,    ///< RFC 4180 with a header line; blank lines are no rows
 };
 
+/// What is made of a row.
+enum class RowTask : std::uint8_t {
+  generate,   ///< a text that goes on, or an answer
+  translate,  ///< the same of a model that answers texts, with `prefix` before each
+  embed,      ///< a vector
+  classify,   ///< a label, and scores
+  fill_mask,  ///< tokens for each mask
+};
+
+/// As verbs have it: "fill-mask".
+constexpr std::string_view name_of(RowTask task) {
+  constexpr std::string_view names[] = {"generate", "translate", "embed", "classify", "fill-mask"};
+  return names[static_cast<std::size_t>(task)];
+}
+
+/// Whole texts are read, alone or in pairs; nothing is generated.
+constexpr bool reads_texts(RowTask task) { return task >= RowTask::embed; }
+
 struct RowSettings {
   RowFormat format = RowFormat::jsonl;
   char delimiter = ',';                 ///< of CSV; a tab for TSV
@@ -23,6 +43,11 @@ struct RowSettings {
   bool chat = false;                    ///< prompts become the user's message of a chat
   bool token_ids = false;               ///< rows of text are token ids: "[1, 2]" or "1 2"
   SamplingParams sampling;              ///< of the command line; a row's own go first
+  RowTask task = RowTask::generate;
+  std::string pair_template;     ///< the second text of a pair; empty: the column "text_pair"
+  std::string prefix;            ///< goes before every prompt
+  std::optional<bool> truncate;  ///< see Request::truncate; a row's own goes first
+  std::int64_t top_k = 0;        ///< labels or tokens that an answer lists; 0: the task's default
 };
 
 }  // namespace trireme

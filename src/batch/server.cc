@@ -52,8 +52,7 @@ std::optional<RawRow> BatchServer::lose(Coordinator::WorkerId worker, int crash)
   if (std::erase(workers_, worker) == 0) return std::nullopt;
   std::optional<RawRow> row = coordinator_.remove_worker(worker, crash != 0).convicted;
   if (!row) return std::nullopt;
-  const Result result{.finish_reason = FinishReason::error, .error = crash_error(crash)};
-  answer({row->index, true, encode_result(codec_->decode(*row).reply, result)});
+  answer({row->index, true, encode_error(codec_->decode(*row).reply, crash_error(crash))});
   return row;
 }
 

@@ -22,7 +22,11 @@ bool BatchWorker::turn() {
   while (std::optional<std::string> bytes = channel_.try_receive()) {
     if (!take(decode(*bytes))) return false;
   }
-  for (Engine::Finished& finished : engine_.step()) answer(finished.tag, finished.result);
+  if (!work_) {
+    engine_.step();  // waits, and is alive
+    return true;
+  }
+  work_->step();
   return send_results();
 }
 
@@ -30,6 +34,7 @@ bool BatchWorker::take(const BatchMessage& message) {
   if (std::holds_alternative<StopMessage>(message)) return false;
   if (const auto* job = std::get_if<JobMessage>(&message)) {
     codec_.emplace(job->settings);
+    work_.emplace(engine_, job->settings);
   } else if (const auto* rows = std::get_if<RowsMessage>(&message)) {
     for (const RawRow& row : rows->rows) start(row);
   }
@@ -39,33 +44,24 @@ bool BatchWorker::take(const BatchMessage& message) {
 void BatchWorker::start(const RawRow& row) {
   if (!codec_) fail(ErrorKind::peer_lost, "the coordinator sent rows before the job");
   if (!crash_on_.empty() && row.bytes.find(crash_on_) != std::string::npos) std::abort();
-  DecodedRow decoded = codec_->decode(row);
-  const auto [reply, fresh] = replies_.emplace(row.index, std::move(decoded.reply));
-  TRIREME_ASSERT(fresh);
-  if (decoded.error) {
-    answer(row.index, {.finish_reason = FinishReason::error, .error = std::move(decoded.error)});
-    return;
-  }
-  decoded.request.row = row.index;
-  engine_.submit(row.index, decoded.request);
-}
-
-void BatchWorker::answer(std::uint64_t row, const Result& result) {
-  const auto reply = replies_.find(row);
-  TRIREME_ASSERT(reply != replies_.end());
-  results_.results.push_back({row, result.error.has_value(), encode_result(reply->second, result),
-                              static_cast<std::uint64_t>(result.prompt_tokens),
-                              result.token_ids.size()});
-  replies_.erase(reply);
-  results_bytes_ += results_.results.back().line.size();
-  if (results_bytes_ >= large_message) send_results();
+  work_->start(codec_->decode(row));
 }
 
 bool BatchWorker::send_results() {
-  if (results_.results.empty()) return true;
-  const bool sent = channel_.send(encode(results_));
-  results_.results.clear();
-  results_bytes_ = 0;
+  ResultsMessage message;
+  std::size_t bytes = 0;
+  bool sent = true;
+  const auto send = [&] {
+    sent = channel_.send(encode(message)) && sent;
+    message.results.clear();
+    bytes = 0;
+  };
+  for (RowResult& result : work_->take_answers()) {
+    bytes += result.line.size();
+    message.results.push_back(std::move(result));
+    if (bytes >= large_message) send();
+  }
+  if (!message.results.empty()) send();
   return sent;
 }
 

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "batch/channel.h"
 #include "batch/messages.h"
 #include "batch/row_codec.h"
+#include "batch/row_work.h"
 #include "trireme/engine.h"
 
 namespace trireme {
@@ -27,21 +26,19 @@ class BatchWorker {
   /// Turns until there are no more; waits where there is nothing to do.
   void run();
 
-  bool idle() const { return replies_.empty(); }
+  bool idle() const { return !work_ || work_->idle(); }
 
  private:
   bool take(const BatchMessage& message);
   void start(const RawRow& row);
-  void answer(std::uint64_t row, const Result& result);
+  /// What has been answered, in messages of a bearable size.
   bool send_results();
 
   Engine& engine_;
   RowChannel& channel_;
   std::optional<RowCodec> codec_;
-  std::map<std::uint64_t, RowReply> replies_;  ///< of rows that the engine is working on
+  std::optional<RowWork> work_;
   std::string crash_on_;  ///< TRIREME_TEST_CRASH_ON: a row with this text kills the process
-  ResultsMessage results_;
-  std::size_t results_bytes_ = 0;  ///< of its lines
 };
 
 }  // namespace trireme

@@ -88,6 +88,7 @@ void TextReader::submit(std::uint64_t tag, const Request& request) {
   SequenceRequest sequence{.tokens = reading.text.ids, .whole = true};
   if (model.token_types > 1) sequence.type_ids = reading.text.type_ids;
   sequence.logits_at = reading.wanted;
+  prompt_tokens_ += reading.tokens();
   const std::uint64_t number = sequences_.add(*this, std::move(sequence));
   active_.emplace(number, Active{tag, std::move(reading)});
   numbers_.emplace(tag, number);

@@ -54,6 +54,9 @@ class TextReader : public SequenceOwner {
     return static_cast<std::int64_t>(active_.size() + finished_.size());
   }
 
+  /// Of all requests so far.
+  std::int64_t prompt_tokens() const { return prompt_tokens_; }
+
   void take(SequenceEvent& event) override;
 
  private:
@@ -73,6 +76,7 @@ class TextReader : public SequenceOwner {
   std::map<std::uint64_t, Active> active_;  ///< by number of the sequence
   std::map<std::uint64_t, std::uint64_t> numbers_;
   std::vector<Finished> finished_;
+  std::int64_t prompt_tokens_ = 0;
 };
 
 }  // namespace trireme

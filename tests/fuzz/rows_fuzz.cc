@@ -30,6 +30,8 @@ void answer_rows(RowReader& reader, RowCodec& codec) {
     result.text = row->bytes;  // as bad as a model's output can be
     result.error = decoded.error;
     check_line(encode_result(decoded.reply, result));
+    check_line(encode_embedding(decoded.reply, {.values = {0.5f}, .error = decoded.error}));
+    if (decoded.error) check_line(encode_error(decoded.reply, *decoded.error));
   }
 }
 
@@ -37,8 +39,11 @@ void read_rows(std::uint8_t choice, std::string_view bytes) {
   const char* formats[] = {"auto", "jsonl", "text", "csv", "tsv"};
   const ReaderOptions options{formats[choice % 5], 1000, (choice & 8) != 0};
   RowReader reader(bytes_in_memory(bytes, "fuzz"), options);
-  RowSettings settings{
-      reader.format(), reader.delimiter(), reader.csv_header(), "", false, false, {}};
+  RowSettings settings;
+  settings.format = reader.format();
+  settings.delimiter = reader.delimiter();
+  settings.csv_header = reader.csv_header();
+  settings.task = static_cast<RowTask>(choice % 7 % 5);
   settings.token_ids = options.token_ids;
   settings.chat = (choice & 16) != 0;
   if ((choice & 32) != 0) settings.prompt_template = "{prompt} and {prompt}";

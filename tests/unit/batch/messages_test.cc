@@ -15,6 +15,11 @@ std::vector<BatchMessage> examples() {
   settings.sampling.temperature = 0.7f;
   settings.sampling.seed = 12345678901234567890ull;
   settings.sampling.stop = {"x", std::string("\0y", 2)};
+  settings.task = RowTask::fill_mask;
+  settings.pair_template = "{b}";
+  settings.prefix = "translate: ";
+  settings.truncate = false;
+  settings.top_k = 3;
   return {ReadyMessage{64},
           JobMessage{settings},
           JobMessage{},
@@ -34,6 +39,11 @@ TEST(Messages, RoundTrip) {
   EXPECT_EQ(job.settings.sampling.temperature, 0.7f);
   EXPECT_EQ(job.settings.sampling.top_k, std::nullopt);
   EXPECT_EQ(job.settings.sampling.stop[1].size(), 2u);
+  EXPECT_EQ(job.settings.task, RowTask::fill_mask);
+  EXPECT_EQ(job.settings.pair_template, "{b}");
+  EXPECT_EQ(job.settings.prefix, "translate: ");
+  EXPECT_EQ(job.settings.truncate, false);
+  EXPECT_EQ(job.settings.top_k, 3);
   const auto rows = std::get<RowsMessage>(decode(encode(examples()[3])));
   EXPECT_EQ(rows.rows[0].bytes, "bytes\n");
   EXPECT_EQ(rows.rows[1].defect, RowDefect::too_long);

@@ -1,6 +1,8 @@
 // OpenAI's batch format, in and out.
 #include <simdjson.h>
 
+#include <map>
+
 #include "batch/row_codec.h"
 #include "support/scratch.h"
 
@@ -96,6 +98,47 @@ TEST(OpenAiRow, ErrorsKeepTheCustomId) {
     EXPECT_TRUE(parser.parse(line)["error"]["message"].is_string()) << line;
   }
   EXPECT_EQ(decode(R"({"custom_id":5,"body":{}})").reply.custom_id, "null");
+}
+
+DecodedRow decode_for(RowTask task, const std::string& bytes) {
+  RowSettings settings;
+  settings.task = task;
+  return RowCodec(settings).decode({0, 1, bytes});
+}
+
+TEST(OpenAiRow, AsksForVectors) {
+  const std::string row =
+      R"({"custom_id":"c","url":"/v1/embeddings","body":{"model":"m","input":"text"}})";
+  const DecodedRow decoded = decode_for(RowTask::embed, row);
+  ASSERT_FALSE(decoded.error) << decoded.error->message;
+  EXPECT_EQ(decoded.reply.kind, RowReply::Kind::openai_embedding);
+  EXPECT_EQ(decoded.request.prompt, "text");
+  const std::string line = encode_embedding(decoded.reply, {.values = {0.5f}, .prompt_tokens = 3});
+  EXPECT_NE(line.find(R"("body":{"object":"list","data":[{"object":"embedding","index":0,)"
+                      R"("embedding":[0.5]}],"model":"m","usage":{"prompt_tokens":3,)"
+                      R"("total_tokens":3}}},"error":null})"),
+            std::string::npos)
+      << line;
+  EXPECT_EQ(decode_for(RowTask::generate, row).error->code, "unsupported_url");
+  EXPECT_EQ(decode_for(RowTask::classify, row).error->code, "unsupported_url");
+}
+
+TEST(OpenAiRow, RefusesOtherFormsOfVectors) {
+  for (const auto& [body, word] : std::map<std::string, std::string>{
+           {R"({"input":"a","encoding_format":"base64"})", "encoding_format"},
+           {R"({"input":"a","dimensions":3})", "dimensions"},
+           {R"({"prompt":"a"})", "no \"input\""},
+           {R"({"input":["a","b"]})", "own row"}}) {
+    const std::string row = R"({"custom_id":"c","body":)" + body + "}";
+    const DecodedRow decoded = decode_for(RowTask::embed, row);
+    ASSERT_TRUE(decoded.error) << body;
+    EXPECT_NE(decoded.error->message.find(word), std::string::npos) << decoded.error->message;
+    EXPECT_NE(encode_error(decoded.reply, *decoded.error).find("\"status_code\":400"),
+              std::string::npos);
+  }
+  EXPECT_EQ(decode_for(RowTask::embed, R"({"custom_id":"c","url":"/v1/completions","body":{}})")
+                .error->code,
+            "unsupported_url");
 }
 
 }  // namespace

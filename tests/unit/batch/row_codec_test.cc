@@ -1,6 +1,8 @@
 // Rows of every format to requests, and results to lines.
 #include "batch/row_codec.h"
 
+#include <limits>
+
 #include "support/scratch.h"
 
 namespace trireme {
@@ -246,6 +248,106 @@ TEST(RowReply, WritesScores) {
   score.sum = -0.1;
   EXPECT_EQ(encode_score(reply, score),
             R"({"id":0,"token_ids":[5,6,7],"logprobs":[-0.5,null],"sum":-0.1})");
+}
+
+RowSettings texts(RowTask task = RowTask::classify) {
+  RowSettings settings;
+  settings.task = task;
+  return settings;
+}
+
+TEST(RowCodec, ReadsPairsOfTexts) {
+  const DecodedRow row =
+      decode_json(R"({"text":"a","text_pair":"b","truncate":true,"temperature":-1})", texts());
+  EXPECT_FALSE(row.error) << "there is no temperature where nothing is generated";
+  EXPECT_EQ(row.request.prompt, "a");
+  EXPECT_EQ(row.request.text_pair, "b");
+  EXPECT_EQ(row.request.truncate, true);
+  RowSettings settings = texts();
+  settings.truncate = false;
+  EXPECT_EQ(decode_json(R"({"text":"a"})", settings).request.truncate, false);
+  expect_contains(decode_json(R"({"text":"a","text_pair":1})", texts()).error->message,
+                  "text_pair");
+  expect_contains(decode_json(R"({"text":"a","truncate":"no"})", texts()).error->message,
+                  "truncate");
+  expect_contains(decode_json(R"({"text":["a","b"]})", texts()).error->message, "\"text_pair\"");
+  const DecodedRow generated = decode_json(R"({"text":"a","text_pair":"b","truncate":"no"})");
+  EXPECT_FALSE(generated.error) << "other keys are ignored";
+  EXPECT_EQ(generated.request.text_pair, std::nullopt);
+}
+
+TEST(RowCodec, FillsTheTemplateOfASecondText) {
+  RowSettings settings = texts();
+  settings.prompt_template = "{p}";
+  settings.pair_template = "is it {h}?";
+  DecodedRow row = decode_json(R"({"p":"a","h":"b","text_pair":"c"})", settings);
+  EXPECT_EQ(row.request.prompt, "a");
+  EXPECT_EQ(row.request.text_pair, "is it b?");
+  expect_contains(decode_json(R"({"p":"a"})", settings).error->message, "--pair-template names");
+  settings.pair_template.clear();
+  EXPECT_EQ(decode_json(R"({"p":"a","text_pair":"c"})", settings).request.text_pair, "c");
+
+  settings = texts();
+  settings.format = RowFormat::csv;
+  settings.csv_header = {"text", "text_pair"};
+  EXPECT_EQ(decode_json("a,b", settings).request.text_pair, "b");
+  EXPECT_EQ(decode_json("a,\xff", settings).error->code, "invalid_utf8");
+  settings.pair_template = "{text}{text_pair}";
+  EXPECT_EQ(decode_json("a,b", settings).request.text_pair, "ab");
+  settings.pair_template = "{c}";
+  expect_contains(message_of(ErrorKind::usage, [&] { RowCodec{settings}; }), "--pair-template");
+  settings.format = RowFormat::text;
+  expect_contains(message_of(ErrorKind::usage, [&] { RowCodec{settings}; }), "--pair-template");
+  settings.pair_template = "not {text}";
+  EXPECT_EQ(decode_json("a", settings).request.text_pair, "not a");
+}
+
+TEST(RowCodec, PutsThePrefixBeforeEveryText) {
+  RowSettings settings = texts(RowTask::translate);
+  settings.prefix = "say: ";
+  const DecodedRow row =
+      decode_json(R"({"text":"a","max_new_tokens":3,"truncate":true})", settings);
+  EXPECT_EQ(row.request.prompt, "say: a");
+  EXPECT_EQ(row.request.sampling.max_new_tokens, 3);
+  EXPECT_EQ(row.request.truncate, true);
+  EXPECT_EQ(decode_json(R"({"token_ids":[1]})", settings).request.prompt, std::nullopt);
+}
+
+TEST(RowReply, WritesVectors) {
+  RowReply reply;
+  reply.id = "\"v\"";
+  Embedding embedding{.values = {1.0f, -0.1f, 1e-8f, std::numeric_limits<float>::infinity()},
+                      .prompt_tokens = 3};
+  EXPECT_EQ(encode_embedding(reply, embedding),
+            R"({"id":"v","embedding":[1,-0.1,1e-08,null],"prompt_tokens":3})");
+  embedding.truncated = true;
+  expect_contains(encode_embedding(reply, embedding), R"("prompt_tokens":3,"truncated":true})");
+  embedding.error = {"code", "why"};
+  EXPECT_EQ(encode_embedding(reply, embedding),
+            R"({"id":"v","error":{"code":"code","message":"why"}})");
+}
+
+TEST(RowReply, WritesLabelsInTheModelsOrder) {
+  RowReply reply;
+  reply.id = "1";
+  const std::vector<std::string> labels{"a", "b \"c\"", "d"};
+  const Classification result{
+      .logits = {1, 3, 2}, .scores = {0.25f, 0.5f, 0.25f}, .label = 1, .prompt_tokens = 2};
+  EXPECT_EQ(encode_classification(reply, result, labels, 0),
+            R"({"id":1,"label":"b \"c\"","score":0.5,"scores":{"a":0.25,"b \"c\"":0.5,"d":0.25},)"
+            R"("prompt_tokens":2})");
+  expect_contains(encode_classification(reply, result, labels, 2),
+                  R"("scores":{"b \"c\"":0.5,"d":0.25},)");
+  expect_contains(encode_classification(reply, result, labels, 9), R"("a":0.25)");
+}
+
+TEST(RowReply, WritesWhatMasksStandFor) {
+  RowReply reply;
+  reply.id = "1";
+  MaskFill fill{.masks = {{{7, "\n", 0.5f}, {8, "b", 0.25f}}, {}}, .prompt_tokens = 4};
+  EXPECT_EQ(encode_mask_fill(reply, fill),
+            R"({"id":1,"masks":[[{"token":"\n","token_id":7,"probability":0.5},)"
+            R"({"token":"b","token_id":8,"probability":0.25}],[]],"prompt_tokens":4})");
 }
 
 }  // namespace

@@ -1,0 +1,86 @@
+#include "batch/row_work.h"
+
+#include "core/error.h"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::int64_t default_candidates = 5;
+
+std::string line_of(const RowReply& reply, const Result& result, Engine&, std::int64_t) {
+  return encode_result(reply, result);
+}
+std::string line_of(const RowReply& reply, const Embedding& embedding, Engine&, std::int64_t) {
+  return encode_embedding(reply, embedding);
+}
+std::string line_of(const RowReply& reply, const Classification& result, Engine& engine,
+                    std::int64_t top_k) {
+  return encode_classification(reply, result, engine.labels(), top_k);
+}
+std::string line_of(const RowReply& reply, const MaskFill& fill, Engine&, std::int64_t) {
+  return encode_mask_fill(reply, fill);
+}
+
+std::size_t new_tokens(const Result& result) { return result.token_ids.size(); }
+template <typename Answer>
+std::size_t new_tokens(const Answer&) {
+  return 0;
+}
+
+}  // namespace
+
+void RowWork::start(DecodedRow row) {
+  const std::uint64_t index = row.reply.index;
+  if (row.error) {
+    answers_.push_back({index, true, encode_error(row.reply, *row.error)});
+    return;
+  }
+  const bool fresh = replies_.emplace(index, std::move(row.reply)).second;
+  TRIREME_ASSERT(fresh);
+  submit(index, row.request);
+}
+
+void RowWork::submit(std::uint64_t row, const Request& request) {
+  switch (settings_.task) {
+    case RowTask::generate:
+    case RowTask::translate:
+      return engine_.submit(row, request);
+    case RowTask::embed:
+      return engine_.submit_embedding(row, request);
+    case RowTask::classify:
+      return engine_.submit_classification(row, request);
+    case RowTask::fill_mask:
+      return engine_.submit_mask_fill(row, request);
+  }
+}
+
+void RowWork::step() {
+  switch (settings_.task) {
+    case RowTask::generate:
+    case RowTask::translate:
+      for (auto& [row, result] : engine_.step()) answer(row, result);
+      return;
+    case RowTask::embed:
+      for (auto& [row, embedding] : engine_.step_embeddings()) answer(row, embedding);
+      return;
+    case RowTask::classify:
+      for (auto& [row, result] : engine_.step_classifications()) answer(row, result);
+      return;
+    case RowTask::fill_mask:
+      const std::int64_t count = settings_.top_k > 0 ? settings_.top_k : default_candidates;
+      for (auto& [row, fill] : engine_.step_mask_fills(count)) answer(row, fill);
+      return;
+  }
+}
+
+template <typename Answer>
+void RowWork::answer(std::uint64_t row, const Answer& answer) {
+  const auto reply = replies_.extract(row);
+  TRIREME_ASSERT(!reply.empty());
+  answers_.push_back({row, answer.error.has_value(),
+                      line_of(reply.mapped(), answer, engine_, settings_.top_k),
+                      static_cast<std::uint64_t>(answer.prompt_tokens), new_tokens(answer)});
+}
+
+}  // namespace trireme
