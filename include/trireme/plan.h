@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "trireme/error.h"
+#include "trireme/model_kind.h"
 #include "trireme/options.h"
 
 namespace trireme {
@@ -85,11 +86,13 @@ struct PlanReport {
   // The model.
   std::string directory;
   std::string architecture;
+  ModelKind kind = ModelKind::decoder;
   std::string dtype;         ///< computed in
   std::string quantization;  ///< of the weights: none, int8, int4, stored int4
   std::int64_t parameters = 0;
   std::int64_t checkpoint_bytes = 0;  ///< of the tensors in the files
   std::int64_t num_layers = 0;
+  std::int64_t encoder_layers = 0;  ///< the first so many, of an encoder-decoder model
   std::int64_t max_tensor_parallel = 0;
   std::int64_t max_pipeline_parallel = 0;
   std::vector<VirtualShardReport> virtual_shards;

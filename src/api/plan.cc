@@ -1,6 +1,7 @@
 // A dry run over a model's headers.
 #include "trireme/plan.h"
 
+#include "api/engine_impl.h"
 #include "api/predict_speed.h"
 #include "core/error.h"
 #include "models/unused_tensors.h"
@@ -34,7 +35,12 @@ void describe_model(PlanReport& report, const OpenModel& files) {
   report.architecture = model.architecture;
   report.dtype = name_of(model.dtype);
   report.quantization = name_of(model.quantization);
+  report.kind = kind_of(model);
   report.num_layers = model.num_layers();
+  for (std::int64_t i = 0; i < model.encoder_blocks; ++i) {
+    const bool layer = model.blocks[static_cast<std::size_t>(i)].kind == BlockKind::layer;
+    report.encoder_layers += layer ? 1 : 0;
+  }
   report.max_tensor_parallel = model.max_tensor_parallel();
   report.max_pipeline_parallel = static_cast<std::int64_t>(model.blocks.size());
   for (const TensorInfo* tensor : files.source->tensors()) {
@@ -75,8 +81,13 @@ PlanReport make_plan(const Options& options, const PlanSettings& settings) {
   const PlanRequest request = request_of(options, model, settings);
   PlanReport report = lay_out(model, request);
   describe_model(report, files);
-  describe_generation(report, files);
+  if (model.generates()) describe_generation(report, files);
   if (!report.fits) report.suggestions = suggest_plans(model, request);
+  // What is rehearsed and counted is a decoder, a token at a time.
+  if (report.kind != ModelKind::decoder) {
+    report.no_speed = "not predicted: that is done for models that go on with a text";
+    return report;
+  }
   if (settings.memory_bandwidth > 0) bound_speed(report, model, settings.memory_bandwidth);
   if (settings.rehearse && report.fits) predict_speed(report, options, *files.model);
   return report;

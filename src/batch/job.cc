@@ -216,7 +216,7 @@ BatchOutcome run_batch_in_ranks(const BatchJob& job, const OnBatchProgress& on_p
   // start.
   Ranks ranks(job.options, [&](const Options& options, const Hosts& hosts) {
     agreed.options = options;
-    if (job.check) job.check(options, hosts);
+    if (job.check) job.check(agreed, hosts);
     zero.emplace(agreed, on_progress, on_notice);
   });
   {

@@ -28,8 +28,9 @@ struct BatchJob {
   /// Asked several times a second from when the ranks have been started (this process's own model:
   /// loaded); true ends the job so that it can be resumed, with exit code 5. May be empty.
   std::function<bool()> should_stop;
-  /// On the first rank, before anything is loaded: see Ranks. May be empty.
-  Ranks::Check check;
+  /// On the first rank, before anything is loaded: see Ranks. May settle what the job leaves open.
+  /// May be empty.
+  std::function<void(BatchJob& job, const Hosts& hosts)> check;
 };
 
 /// What a job reports while it runs, for a progress line.

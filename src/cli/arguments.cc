@@ -207,7 +207,7 @@ void Arguments::add_devices(Options& options) {
       ->group(group);
 }
 
-void Arguments::add_machine(Options& options) {
+void Arguments::add_machine(Options& options, bool generates) {
   options_ = &options;
   const char* group =
       "Machine (none of it changes the output but --isa amx and rows beyond --max-model-len)";
@@ -231,7 +231,9 @@ void Arguments::add_machine(Options& options) {
   add("--max-model-len", options.max_model_len, "Longest sequence, tokens [the model's own limit]");
   add("--max-num-seqs", options.max_sequences, "Sequences running at once, per replica [64]");
   add("--max-num-batched-tokens", options.max_step_tokens,
-      "Tokens per step; longer prompts are cut into chunks [512]");
+      generates ? "Tokens per step; longer prompts are cut into chunks [512]"
+                : "Tokens per step, at least those of the longest text [512]");
+  if (!generates) return;
   app_.add_option(
           "--num-speculative-tokens", options.num_speculative_tokens,
           "Tokens guessed ahead per sequence and step, from what came before in it: faster\n"

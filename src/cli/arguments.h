@@ -27,8 +27,9 @@ class Arguments {
   /// --data-parallel-size and its relatives.
   void add_plan(Options& options);
   void add_devices(Options& options);
-  /// --device, --isa, --threads, --max-model-len, ...
-  void add_machine(Options& options);
+  /// --device, --isa, --threads, --max-model-len, ... `generates`: and what concerns the tokens of
+  /// an answer and what is kept between them.
+  void add_machine(Options& options, bool generates = true);
   /// --max-new-tokens, --temperature, ...
   void add_sampling(SamplingParams& sampling);
   /// In place of "trireme VERB [OPTIONS]".

@@ -223,11 +223,16 @@ int bench_main(int argc, char** argv) {
   if (!parse(settings, argc, argv)) return 0;
   place_devices(settings.options.engine);
   const Options engine = bench_engine_options(settings.options);
+  const VerbNeeds needs{"bench", {ModelKind::decoder}};
+  // Lengths that fit the benchmark need not fit a model of another kind.
+  if (rank_place().rank <= 0) check_kind(make_plan(settings.options.engine), needs);
   if (needs_ranks(engine)) {
-    check_plan_fits(engine);
+    check_plan_fits(engine, {}, needs);
     return run_on_ranks(engine, {.arguments = as_strings(argc, argv)});
   }
-  const BenchReport report = run_bench(settings.options, check_plan_fits);
+  const BenchReport report = run_bench(
+      settings.options,
+      [&](const Options& options, const Hosts& hosts) { check_plan_fits(options, hosts, needs); });
   if (report.prefill.empty()) return 0;  // another rank has the report
   print_out(settings.json ? report_json(report) : report_text(report));
   return 0;

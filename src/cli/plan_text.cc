@@ -66,10 +66,15 @@ std::string span_text(PlanRange range) {
   return fmt::format("{}-{}", range.begin, range.end - 1);
 }
 
-std::string blocks_text(const RankShare& rank) {
+/// The parts of a rank's blocks; of an encoder-decoder model its layers are counted apart.
+std::string blocks_text(const RankShare& rank, std::int64_t encoder_layers) {
   std::string text = rank.embedding ? "embed" : "";
   const auto add = [&](const std::string& more) { text += (text.empty() ? "" : "+") + more; };
-  if (rank.layers.size() > 0) add(span_text(rank.layers));
+  const PlanRange encoder{rank.layers.begin, std::min(rank.layers.end, encoder_layers)};
+  const PlanRange rest{std::max(rank.layers.begin - encoder_layers, std::int64_t{0}),
+                       rank.layers.end - encoder_layers};
+  if (encoder.size() > 0) add("enc " + span_text(encoder));
+  if (rest.size() > 0) add((encoder_layers > 0 ? "dec " : "") + span_text(rest));
   if (rank.head) add("head");
   return text;
 }
@@ -117,14 +122,14 @@ std::string heading(const PlanReport& report, const Terminal& terminal) {
 using Row = std::vector<std::string>;
 constexpr std::size_t place_columns = 9;  // of which the numbers are left-aligned
 
-Row place_cells(const RankShare& rank) {
+Row place_cells(const RankShare& rank, std::int64_t encoder_layers) {
   const bool layers = rank.layers.size() > 0;
   const auto of_layers = [&](PlanRange range) { return layers ? span_text(range) : "-"; };
   return {fmt::format("{}", rank.rank),
           fmt::format("{}", rank.replica),
           fmt::format("{}{}{}", rank.stage, rank.device.empty() ? "" : " on ", rank.device),
           fmt::format("{}", rank.tensor_rank),
-          blocks_text(rank),
+          blocks_text(rank, encoder_layers),
           of_layers(rank.heads),
           of_layers(rank.kv_heads),
           of_layers(rank.mlp),
@@ -158,7 +163,7 @@ std::string rank_table(const PlanReport& report, const Terminal& terminal) {
   right[0].insert(right[0].end(), bytes.begin(), bytes.end());
   for (const RankShare& rank : listed(report)) {
     const Row cells = byte_cells(rank);
-    left.push_back(place_cells(rank));
+    left.push_back(place_cells(rank, report.encoder_layers));
     right.push_back({fmt::format("{}", rank.rank)});
     wide.push_back(left.back());
     wide.back().insert(wide.back().end(), cells.begin(), cells.end());
@@ -229,17 +234,38 @@ std::string speed_text(const PlanReport& report) {
       speed.sequences, speed.context, speed.layers, report.num_layers);
 }
 
-std::string memory_text(const PlanReport& report) {
+/// Nothing is kept in a cache from one step to the next where whole texts go through the model.
+bool keeps_a_cache(const PlanReport& report) {
+  return report.kind == ModelKind::decoder || report.kind == ModelKind::encoder_decoder;
+}
+
+std::string cache_text(const PlanReport& report) {
+  if (!keeps_a_cache(report)) {
+    return fmt::format("KV cache   none: whole texts of at most {} tokens, at most {} at once\n",
+                       report.max_model_len, report.max_sequences);
+  }
+  // An encoder-decoder model caches a source and an answer.
+  const std::int64_t each =
+      report.max_model_len * (report.kind == ModelKind::encoder_decoder ? 2 : 1);
   const double sequences = static_cast<double>(report.kv_cache_tokens) /
-                           static_cast<double>(std::max<std::int64_t>(1, report.max_model_len));
-  std::string text = fmt::format(
-      "KV cache   {} tokens per replica: {:.1f} sequences of {}, of at most {} at once\n"
-      "Memory     {} of {} available on {}{}\n",
-      report.kv_cache_tokens, sequences, report.max_model_len, report.max_sequences,
-      format_bytes(report.host_bytes), format_bytes(report.available_bytes),
-      report.ranks_per_host < static_cast<int>(report.ranks.size()) ? "the fullest host"
-                                                                    : "this host",
-      report.data_parallel_size > 1 ? " (replicas share one copy of the weights)" : "");
+                           static_cast<double>(std::max<std::int64_t>(1, each));
+  return fmt::format(
+      "KV cache   {} tokens per replica: {:.1f} sequences of {}{}, of at most {} at "
+      "once\n",
+      report.kv_cache_tokens, sequences,
+      report.kind == ModelKind::encoder_decoder
+          ? fmt::format("{} and texts of ", report.max_model_len)
+          : "",
+      report.max_model_len, report.max_sequences);
+}
+
+std::string memory_text(const PlanReport& report) {
+  const std::string text =
+      fmt::format("{}Memory     {} of {} available on {}{}\n", cache_text(report),
+                  format_bytes(report.host_bytes), format_bytes(report.available_bytes),
+                  report.ranks_per_host < static_cast<int>(report.ranks.size()) ? "the fullest host"
+                                                                                : "this host",
+                  report.data_parallel_size > 1 ? " (replicas share one copy of the weights)" : "");
   return text + speed_text(report);
 }
 
@@ -252,6 +278,12 @@ Json speed_json(const PlanReport& report) {
   return {{"prefill_tokens_per_s", speed.prefill}, {"decode_tokens_per_s", speed.decode},
           {"sequences", speed.sequences},          {"batch_decode_tokens_per_s", speed.batch},
           {"context_tokens", speed.context},       {"layers_run", speed.layers}};
+}
+
+const char* kind_key(ModelKind kind) {
+  constexpr const char* keys[] = {"decoder",    "encoder_decoder", "sentence",
+                                  "classifier", "masked_lm",       "features"};
+  return keys[static_cast<std::size_t>(kind)];
 }
 
 Json range_json(PlanRange range) { return Json::array({range.begin, range.end}); }
@@ -318,7 +350,9 @@ std::string plan_json(const PlanReport& report) {
                      {"quantization", report.quantization},
                      {"parameters", report.parameters},
                      {"checkpoint_bytes", report.checkpoint_bytes},
+                     {"kind", kind_key(report.kind)},
                      {"num_layers", report.num_layers},
+                     {"encoder_layers", report.encoder_layers},
                      {"max_tensor_parallel_size", report.max_tensor_parallel},
                      {"max_pipeline_parallel_size", report.max_pipeline_parallel},
                      {"data_parallel_size", report.data_parallel_size},

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "cli/arguments.h"
@@ -57,6 +58,24 @@ int outcome(const LaunchEvent& event) {
   if (event.signal == 0) return event.exit_code;
   print_error(event.text);
   return exit_code(ErrorKind::peer_lost);
+}
+
+const char* verbs_for(ModelKind kind) {
+  switch (kind) {
+    case ModelKind::decoder:
+      return "`trireme run`, `batch` and `score`";
+    case ModelKind::encoder_decoder:
+      return "`trireme translate`, `run` and `batch`";
+    case ModelKind::sentence:
+      return "`trireme embed`";
+    case ModelKind::classifier:
+      return "`trireme classify`";
+    case ModelKind::masked_lm:
+      return "`trireme fill-mask`";
+    case ModelKind::features:
+      break;
+  }
+  return "a program written on the library (Engine::forward)";
 }
 
 int wait_for(Launcher& launcher) {
@@ -142,17 +161,26 @@ std::string input_path(const std::string& path, const Options& options) {
   return path;
 }
 
-ModelFacts check_plan_fits(const Options& options, const Hosts& hosts) {
+void check_kind(const PlanReport& report, const VerbNeeds& needs) {
+  const auto found = std::find(needs.kinds.begin(), needs.kinds.end(), report.kind);
+  if (needs.kinds.empty() || found != needs.kinds.end()) return;
+  throw Error(ErrorKind::usage,
+              fmt::format("{}: {} is a {} ({}); use {}", needs.verb, report.directory,
+                          name_of(report.kind), report.architecture, verbs_for(report.kind)));
+}
+
+ModelFacts check_plan_fits(const Options& options, const Hosts& hosts, const VerbNeeds& needs) {
   PlanSettings settings;
   settings.ranks_per_host = hosts.ranks_per_host;
   settings.host_memory = hosts.memory;
   const PlanReport report = make_plan(options, settings);
+  check_kind(report, needs);
   // The launcher has looked already; its groups of ranks would count each other's memory.
   if (!report.fits && rank_place().transport != "shm") {
     throw Error(ErrorKind::resource, shortage_text(report));
   }
   print_once(report.warnings);
-  return {report.says_how_long, report.generation_warnings};
+  return {report.kind, report.says_how_long, report.generation_warnings};
 }
 
 void print_once(const std::vector<std::string>& warnings) {

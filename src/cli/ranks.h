@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trireme/options.h"
+#include "trireme/plan.h"
 #include "trireme/ranks.h"
 
 namespace trireme {
@@ -35,16 +36,26 @@ std::string input_path(const std::string& path, const Options& options);
 
 /// What a model says about itself.
 struct ModelFacts {
+  ModelKind kind = ModelKind::decoder;
   bool says_how_long = false;  ///< generation_config.json limits the length of an answer
   std::vector<std::string> generation_warnings;  ///< for verbs that generate: print_once
 };
 
-/// Refuses, before anything is loaded, sizes that the model cannot be cut into (Error(usage)) and
-/// models that do not fit in memory (Error(resource), naming flags that would). By who starts the
-/// ranks, or by the first of those that mpirun or Slurm has started: see Ranks. Returns what the
-/// model says about itself. Also
-/// warns of what is odd about the files.
-ModelFacts check_plan_fits(const Options& options, const Hosts& hosts = {});
+/// A verb, and the kinds of models that it is for: none named are all.
+struct VerbNeeds {
+  const char* verb = "";
+  std::vector<ModelKind> kinds;
+};
+
+/// Refuses models of a kind that the verb is not for: Error(usage), naming verbs that are.
+void check_kind(const PlanReport& report, const VerbNeeds& needs);
+
+/// Refuses, before anything is loaded, what check_kind() refuses, sizes that the model cannot be
+/// cut into (Error(usage)) and models that do not fit in memory (Error(resource), naming flags that
+/// would). By who starts the ranks, or by the first of those that mpirun or Slurm has started: see
+/// Ranks. Returns what the model says about itself. Also warns of what is odd about the files.
+ModelFacts check_plan_fits(const Options& options, const Hosts& hosts = {},
+                           const VerbNeeds& needs = {});
 
 /// Warnings on standard error, by one process of a run.
 void print_once(const std::vector<std::string>& warnings);

@@ -5,11 +5,11 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
-#include <iterator>
 #include <string>
 
 #include "batch/json_text.h"
 #include "cli/arguments.h"
+#include "cli/one_text.h"
 #include "cli/output.h"
 #include "cli/ranks.h"
 #include "cli/signals.h"
@@ -164,20 +164,12 @@ int Session::converse() {
   return stop_requested() ? interrupted + stop_signal() : 0;
 }
 
-std::string read_standard_input() {
-  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  // `echo` and editors end a text with a line end that is not meant.
-  if (text.ends_with('\n')) text.pop_back();
-  if (text.ends_with('\r')) text.pop_back();
-  return text;
-}
-
 int drive(Engine& engine, const RunSettings& settings) {
   const StopSignals signals;
   Session session(engine, settings);
   if (settings.prompt) return session.answer(*settings.prompt);
   if (isatty(STDIN_FILENO) != 0) return session.converse();
-  const std::string prompt = read_standard_input();
+  const std::string prompt = text_or_standard_input({});
   return stop_requested() ? interrupted + stop_signal() : session.answer(prompt);
 }
 
@@ -225,13 +217,14 @@ int run_main(int argc, char** argv) {
   RunSettings settings;
   if (!parse(settings, argc, argv)) return 0;
   place_devices(settings.options);
+  const VerbNeeds needs{"run", {ModelKind::decoder, ModelKind::encoder_decoder}};
   if (needs_ranks(settings.options)) {
-    print_once(check_plan_fits(settings.options).generation_warnings);
+    print_once(check_plan_fits(settings.options, {}, needs).generation_warnings);
     return run_on_ranks(settings.options, {.arguments = as_strings(argc, argv), .patient = true});
   }
   ModelFacts facts;  // on the first rank, which drives
   Ranks ranks(settings.options, [&](const Options& options, const Hosts& hosts) {
-    facts = check_plan_fits(options, hosts);
+    facts = check_plan_fits(options, hosts, needs);
     print_once(facts.generation_warnings);
   });
   if (!settings.sampling.max_new_tokens && !facts.says_how_long) {

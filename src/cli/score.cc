@@ -93,8 +93,10 @@ void check_files(const ScoreSettings& settings, const std::string& input) {
   LogitsFile probe(settings.logits);
 }
 
+const VerbNeeds needs{"score", {ModelKind::decoder}};
+
 int score_on_ranks(const ScoreSettings& settings, int argc, char** argv) {
-  check_plan_fits(settings.options);
+  check_plan_fits(settings.options, {}, needs);
   check_files(settings, settings.input);
   return run_on_ranks(settings.options, {.arguments = as_strings(argc, argv),
                                          .share_input = settings.input == "-",
@@ -111,7 +113,7 @@ int score_main(int argc, char** argv) {
   if (needs_ranks(settings.options)) return score_on_ranks(settings, argc, argv);
   std::string input = input_path(settings.input, settings.options);
   Ranks ranks(settings.options, [&](const Options& options, const Hosts& hosts) {
-    check_plan_fits(options, hosts);
+    check_plan_fits(options, hosts, needs);
     check_files(settings, input);
   });
   std::optional<Descriptor> copy;

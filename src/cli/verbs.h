@@ -6,6 +6,10 @@ namespace trireme {
 int run_main(int argc, char** argv);
 int batch_main(int argc, char** argv);
 int score_main(int argc, char** argv);
+int embed_main(int argc, char** argv);
+int classify_main(int argc, char** argv);
+int fill_mask_main(int argc, char** argv);
+int translate_main(int argc, char** argv);
 int plan_main(int argc, char** argv);
 int launch_main(int argc, char** argv);
 int doctor_main(int argc, char** argv);

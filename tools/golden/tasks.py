@@ -143,6 +143,10 @@ def randomize(model, seed: int):
     return model.eval()
 
 
+def write_json(path: Path, content) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
 def pooled(case: Case, hidden: torch.Tensor) -> torch.Tensor:
     """sentence-transformers' Pooling and Normalize of [n, hidden], for a text without padding."""
     (mode,) = case.pooling
@@ -212,12 +216,12 @@ def write_sentence_files(case: Case, folder: Path) -> None:
         dict(idx=i, name=str(i), path=path, type=f"sentence_transformers.models.{kind}")
         for i, (_, path, kind) in enumerate(modules)
     ]
-    (folder / "modules.json").write_text(json.dumps(listed, indent=2) + "\n")
+    write_json(folder / "modules.json", listed)
     (folder / "1_Pooling").mkdir()
     pooling = dict(word_embedding_dimension=32, pooling_mode_mean_tokens=False) | case.pooling
-    (folder / "1_Pooling/config.json").write_text(json.dumps(pooling, indent=2) + "\n")
+    write_json(folder / "1_Pooling/config.json", pooling)
     settings = dict(max_seq_length=64, do_lower_case=False)
-    (folder / "sentence_bert_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_json(folder / "sentence_bert_config.json", settings)
 
 
 def rename(case: Case, folder: Path, model) -> None:
@@ -254,7 +258,7 @@ def make(case: Case, out: Path, seed: int) -> None:
         tensors = encoder_goldens(case, model, generator)
     save_file({k: v.clone().contiguous() for k, v in tensors.items()}, folder / "golden.safetensors")
     note = dict(covers=case.covers, kind=case.kind, transformers_version=transformers.__version__)
-    (folder / "golden.json").write_text(json.dumps(note, indent=2) + "\n")
+    write_json(folder / "golden.json", note)
     print(case.name, {k: tuple(v.shape) for k, v in tensors.items() if k.endswith(".2")})
 
 
@@ -295,7 +299,7 @@ def make_torch(name: str, settings: dict, out: Path, seed: int) -> None:
     model = randomize(model, seed)
     save_file(model.state_dict(), folder / "model.safetensors")
     config = dict(architectures=["TorchTransformer"], model_type="torch_transformer") | settings
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_json(folder / "config.json", config)
     generator = torch.Generator().manual_seed(seed + 1)
     tensors = {}
     for i, (n, m) in enumerate(zip(LENGTHS, TARGETS)):
@@ -306,7 +310,7 @@ def make_torch(name: str, settings: dict, out: Path, seed: int) -> None:
         tensors |= {f"src.{i}": src, f"tgt.{i}": tgt, f"values.{i}": values}
     save_file({k: v.clone().contiguous() for k, v in tensors.items()}, folder / "golden.safetensors")
     note = dict(covers=str(settings), kind="torch", torch_version=torch.__version__)
-    (folder / "golden.json").write_text(json.dumps(note, indent=2) + "\n")
+    write_json(folder / "golden.json", note)
     print(name)
 
 

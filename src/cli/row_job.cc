@@ -1,0 +1,135 @@
+#include "cli/row_job.h"
+
+#include <fmt/core.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "trireme/error.h"
+
+namespace trireme {
+
+namespace {
+
+/// Seconds since the epoch; SOURCE_DATE_EPOCH, as reproducible builds have it, fixes it.
+std::int64_t present() {
+  using namespace std::chrono;
+  if (const char* fixed = std::getenv("SOURCE_DATE_EPOCH")) {
+    return std::strtoll(fixed, nullptr, 10);
+  }
+  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
+}
+
+/// The job's progress line and messages on standard error.
+class Reporter {
+ public:
+  explicit Reporter(const std::string& verb) : line_(verb) {}
+
+  OnBatchProgress progress() {
+    return [this](const BatchProgress& p) {
+      if (p.rows_resumed > 0 && !told_resumed_) {
+        notice(fmt::format("{} rows are done already; going on from there", p.rows_resumed));
+        told_resumed_ = true;
+      }
+      if (p.input_ended) line_.set_total(static_cast<std::int64_t>(p.rows_known));
+      line_.update(static_cast<std::int64_t>(p.rows_done), static_cast<std::int64_t>(p.rows_failed),
+                   static_cast<std::int64_t>(p.prompt_tokens),
+                   static_cast<std::int64_t>(p.new_tokens));
+    };
+  }
+  OnBatchNotice notices() {
+    return [this](const std::string& text) { notice(text); };
+  }
+  void finish() { line_.finish(); }
+
+ private:
+  void notice(const std::string& text) {
+    line_.clear();
+    fmt::print(stderr, "trireme: {}\n", text);
+  }
+
+  Progress line_;
+  bool told_resumed_ = false;
+};
+
+/// A stop by signal, from the first question on: before, there is nothing to end politely, and a
+/// signal does what it always does.
+std::function<bool()> stop_by_signal() {
+  return [signals = std::shared_ptr<StopSignals>()]() mutable {
+    if (!signals) signals = std::make_shared<StopSignals>();
+    return stop_requested();
+  };
+}
+
+void check(BatchJob& job, const Hosts& hosts, const RowVerb& verb) {
+  const ModelFacts facts = check_plan_fits(job.options, hosts, verb.needs);
+  print_once(facts.generation_warnings);
+  if (verb.settle) verb.settle(job, facts);
+}
+
+}  // namespace
+
+void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows) {
+  CLI::App& app = arguments.app();
+  app.add_option("-i,--input", job.input, rows)->type_name("FILE");
+  app.add_option("-o,--output", job.output, "Answers as JSON Lines; - is standard output")
+      ->type_name("FILE");
+  app.add_option("--input-format", job.reader.format, "auto, jsonl, text, csv or tsv [auto]")
+      ->type_name("NAME");
+  app.add_option("--prompt-template", job.rows.prompt_template,
+                 "The prompt, with {column} for each row's values ({{ and }} are braces)")
+      ->type_name("TEXT");
+  app.add_flag("--overwrite", job.overwrite, "Replace a finished output");
+  app.add_flag("--restart", job.restart, "Forget what an unfinished run has done");
+  app.add_flag("--stats", job.stats, "Print what every rank held and did, as JSON, on stderr");
+  arguments.add_exit_code(3, "done, but some rows are error rows");
+  arguments.add_exit_code(5, "stopped: the same command resumes");
+}
+
+void add_truncation(CLI::App& app, std::optional<bool>& truncate, bool cuts) {
+  CLI::Option* const yes = app.add_flag_callback(
+      "--truncate", [&truncate] { truncate = true; },
+      fmt::format("Cut texts that are too long for the model{}", cuts ? " [so]" : ""));
+  CLI::Option* const no = app.add_flag_callback(
+      "--no-truncate", [&truncate] { truncate = false; },
+      fmt::format("They are errors{}", cuts ? "" : " [so]"));
+  yes->excludes(no);
+}
+
+void refuse_row_flags(CLI::App& app, const std::vector<std::string>& more) {
+  std::vector<std::string> flags{"--output",    "--input-format", "--prompt-template",
+                                 "--overwrite", "--restart",      "--stats"};
+  flags.insert(flags.end(), more.begin(), more.end());
+  for (const std::string& flag : flags) {
+    if (app.count(flag) == 0) continue;
+    throw Error(ErrorKind::usage, fmt::format("{}: goes with -i FILE, a file of rows", flag));
+  }
+}
+
+int run_row_job(BatchJob job, const RowVerb& verb, const std::vector<std::string>& arguments) {
+  place_devices(job.options);
+  job.now = present();
+  ::signal(SIGXFSZ, SIG_IGN);  // a file grown too large is an error of write(2)
+  // One process decides when the job stops: the launcher, or rank 0.
+  if (is_launched_batch_rank() || rank_place().rank > 0) ignore_stop_signals();
+  if (is_launched_batch_rank()) return serve_batch_in_launched_rank(job);
+  job.should_stop = stop_by_signal();
+  Reporter reporter(verb.needs.verb);
+  const auto run = [&] {
+    if (!needs_ranks(job.options)) {
+      job.check = [&verb](BatchJob& agreed, const Hosts& hosts) { check(agreed, hosts, verb); };
+      return run_batch_in_ranks(job, reporter.progress(), reporter.notices());
+    }
+    check(job, {}, verb);
+    return launch_batch(job, arguments, reporter.progress(), reporter.notices());
+  };
+  const BatchOutcome outcome = run();
+  if (outcome.coordinated) reporter.finish();
+  return outcome.exit_code;
+}
+
+}  // namespace trireme
