@@ -151,10 +151,9 @@ Job::Job(int rows, const Words& flags, std::map<std::string, std::string> env)
 
 std::unique_ptr<Running> Job::start(const Words& plan, const Words& starter) const {
   Words words = starter;
-  for (const std::string& word : Words{trireme_program(), "batch", "-i", input(), "-o", output_,
-                                       "--max-new-tokens", "24", "--threads", "1"}) {
-    words.push_back(word);
-  }
+  words.push_back(trireme_program());
+  words.insert(words.end(), verb_.begin(), verb_.end());
+  words.insert(words.end(), {"-i", input(), "-o", output_, "--threads", "1"});
   words.insert(words.end(), flags_.begin(), flags_.end());
   words.insert(words.end(), plan.begin(), plan.end());
   if (std::find(words.begin(), words.end(), "--model") == words.end()) {

@@ -66,6 +66,8 @@ class Job {
 
   void set_env(const std::string& name, const std::string& value) { env_[name] = value; }
   void set_output(const std::string& path) { output_ = path; }
+  /// In place of `batch`, with its own flags.
+  void set_verb(const Words& verb) { verb_ = verb; }
 
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
   std::string input() const { return file("rows.jsonl"); }
@@ -83,6 +85,7 @@ class Job {
 
  private:
   TemporaryFolder folder_;
+  Words verb_{"batch", "--max-new-tokens", "24"};
   Words flags_;
   std::map<std::string, std::string> env_;
   std::string output_;
