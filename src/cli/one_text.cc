@@ -23,8 +23,9 @@ std::string text_or_standard_input(const std::optional<std::string>& given) {
   return text;
 }
 
-int answer_one_text(const Options& options, const OneText& work,
+int answer_one_text(Options options, const OneText& work,
                     const std::vector<std::string>& arguments) {
+  place_devices(options);
   if (options.data_parallel_size > 1) {
     throw Error(ErrorKind::usage,
                 fmt::format("--data-parallel-size: one text, which one replica answers; use -tp or "

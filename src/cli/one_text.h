@@ -24,7 +24,7 @@ struct OneText {
 };
 
 /// Throws Error(usage) for several replicas: one answers.
-int answer_one_text(const Options& options, const OneText& work,
+int answer_one_text(Options options, const OneText& work,
                     const std::vector<std::string>& arguments);
 
 }  // namespace trireme
