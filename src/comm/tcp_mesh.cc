@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "comm/sha256.h"
+#include "comm/hmac.h"
 #include "core/error.h"
 
 namespace trireme {

@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4) and HMAC (RFC 2104): how ranks on several hosts show each other that they
-// know the secret.
+// HMAC-SHA-256 (RFC 2104), by OpenSSL: how ranks on several hosts show each other that they know
+// the secret.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@ namespace trireme {
 
 using Digest = std::array<std::byte, 32>;
 
-Digest sha256(std::span<const std::byte> bytes);
+/// Throws Error(resource) where OpenSSL refuses.
 Digest hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> bytes);
 
 /// Takes the same time wherever they differ.
