@@ -16,7 +16,7 @@ constexpr std::int64_t block_rows = 240;
 /// Panels that share one pass over the inputs.
 constexpr std::int64_t most_panels = 4;
 /// A task reads at least so much, so that handing it out costs nothing.
-constexpr std::int64_t task_bytes = 64 << 10;
+constexpr std::int64_t task_bytes = 256 << 10;
 /// How the panels and row tiles of one call are grouped.
 struct Cut {
   std::int64_t tile_rows;
