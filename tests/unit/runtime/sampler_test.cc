@@ -4,9 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <random>
 
 namespace trireme {
 namespace {
@@ -110,6 +114,66 @@ TEST(Sampler, TheKeyAloneDecides) {
   EXPECT_NE(uniform(3, 5, 7), uniform(3, 5, 8));
   EXPECT_NE(uniform(3, 5, 7), uniform(3, 6, 7));
   EXPECT_NE(uniform(3, 5, 7), uniform(4, 5, 7));
+}
+
+/// A vocabulary with many ties, zeros of both signs, and logits that say nothing.
+std::vector<float> awkward_logits(std::size_t count) {
+  std::vector<float> logits(count);
+  std::mt19937 random(5);
+  for (float& logit : logits) {
+    logit = static_cast<float>(static_cast<int>(random() % 4001) - 2000) * 0.01f;
+    if (random() % 50 == 0) logit = random() % 2 == 0 ? 0.0f : -0.0f;
+    if (random() % 99 == 0) logit = random() % 2 == 0 ? NAN : -INFINITY;
+  }
+  return logits;
+}
+
+/// The definition: everything sorted, sums from the best down.
+std::vector<std::pair<std::int32_t, double>> plain_distribution(std::vector<float> logits,
+                                                                std::int32_t top_k, float top_p) {
+  for (float& logit : logits) logit = std::isnan(logit) ? -INFINITY : logit;
+  std::vector<std::int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto logit_of = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
+  std::ranges::stable_sort(ids, std::greater<>(), logit_of);
+  if (top_k > 0) {
+    const float least = logit_of(ids[static_cast<std::size_t>(top_k - 1)]);
+    std::erase_if(ids, [&](std::int32_t id) { return logit_of(id) < least; });
+  }
+  const auto softmax = [&] {
+    std::vector<double> p;
+    double sum = 0;
+    const double max = static_cast<double>(logit_of(ids[0]));
+    for (const std::int32_t id : ids) {
+      sum += p.emplace_back(std::exp(static_cast<double>(logit_of(id)) - max));
+    }
+    for (double& value : p) value /= sum;
+    return p;
+  };
+  const std::vector<double> all = softmax();
+  std::size_t keep = 1;
+  for (double above = all[0]; keep < ids.size() && above < static_cast<double>(top_p); ++keep) {
+    above += all[keep];
+  }
+  if (top_p < 1.0f) ids.resize(keep);
+  const std::vector<double> p = softmax();
+  std::vector<std::pair<std::int32_t, double>> kept;
+  for (std::size_t i = 0; i < ids.size(); ++i) kept.emplace_back(ids[i], p[i]);
+  std::ranges::sort(kept);
+  return kept;
+}
+
+TEST(Sampler, LargeVocabulariesGiveTheBitsOfTheDefinition) {
+  for (const std::size_t vocabulary : {2048, 2049, 50257}) {
+    for (const auto& [top_k, top_p] :
+         {std::pair{0, 1.0f}, {0, 0.9f}, {0, 0.01f}, {1, 1.0f}, {50, 1.0f}, {2040, 0.5f}}) {
+      std::vector<float> logits = awkward_logits(vocabulary);
+      const auto expected = plain_distribution(logits, top_k, top_p);
+      const SamplerSettings settings{.greedy = false, .top_k = top_k, .top_p = top_p};
+      EXPECT_EQ(distribution(logits, settings, {}), expected)
+          << vocabulary << " tokens, top-k " << top_k << ", top-p " << top_p;
+    }
+  }
 }
 
 TEST(Sampler, GreedyTiesGoToTheLowestIdAndNaNNeverWins) {
