@@ -176,6 +176,15 @@ TEST(Sampler, LargeVocabulariesGiveTheBitsOfTheDefinition) {
   }
 }
 
+TEST(Sampler, ZerosOfEitherSignTie) {
+  std::vector<float> logits(4096, 0.0f);
+  for (std::size_t i = 0; i < logits.size(); i += 2) logits[i] = -0.0f;
+  const SamplerSettings settings{.greedy = false, .top_p = 0.5f};
+  const auto kept = distribution(logits, settings, {});
+  ASSERT_EQ(kept.size(), 2048);
+  EXPECT_EQ(kept.back().first, 2047);
+}
+
 TEST(Sampler, GreedyTiesGoToTheLowestIdAndNaNNeverWins) {
   std::vector<float> ties{1, 3, 3, 2};
   EXPECT_EQ(choose(ties, {}, {}), 1);
