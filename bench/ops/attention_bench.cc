@@ -51,7 +51,7 @@ void run(benchmark::State& state, const std::string& name, DType dtype, const Pr
   const std::vector<float> q(static_cast<std::size_t>(problem.sequences * problem.rows * ld), 0.5f);
   std::vector<float> out(q.size());
   const AttentionArgs args{q.data(),   ld,    out.data(), ld, heads,
-                           kv_head_of, cache, 0.125f,     0,  spans};
+                           kv_head_of, cache, 0.125f,     0,  {}, spans};
   for (auto _ : state) backend->attention(threads, args);
 
   using benchmark::Counter;
