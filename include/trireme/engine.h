@@ -209,12 +209,14 @@ Options place_on_devices(const Options& options);
 /// would.
 ModelKind model_kind(const Options& options);
 
-/// What the model's config.json tells of a task that it was trained for (task_specific_params).
+/// What a model's files tell of a task that it was trained for: task_specific_params of
+/// config.json, or of a model of sentence vectors the prompts of config_sentence_transformers.json.
 struct ModelTask {
   std::string name;                        ///< "translation_en_to_de"
   std::string prefix;                      ///< goes before each text; may be empty
   std::optional<std::int64_t> max_length;  ///< of an answer, with the token that it begins with
-  std::string warning;  ///< what else is asked for and Trireme does not do; usually empty
+  std::string warning;      ///< what else is asked for and Trireme does not do; usually empty
+  bool by_default = false;  ///< meant where nobody says another
 };
 /// All of them, by name. Reads headers only. Throws Error as the engine would.
 std::vector<ModelTask> model_tasks(const Options& options);

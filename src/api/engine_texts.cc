@@ -142,8 +142,10 @@ std::vector<Engine::FinishedMaskFill> Engine::step_mask_fills(std::int64_t count
   return finished;
 }
 
-std::vector<ModelTask> model_tasks(const Options& options) {
-  const HfConfig all = open_model(options).config.object("task_specific_params");
+namespace {
+
+std::vector<ModelTask> config_tasks(const HfConfig& config) {
+  const HfConfig all = config.object("task_specific_params");
   std::vector<ModelTask> tasks;
   for (const std::string& name : all.keys()) {
     const HfConfig task = all.object(name);
@@ -152,6 +154,30 @@ std::vector<ModelTask> model_tasks(const Options& options) {
     tasks.push_back({name, task.string_or("prefix", ""), length, unheeded_settings(task)});
   }
   return tasks;
+}
+
+std::vector<ModelTask> sentence_prompts(const ModelTexts& texts) {
+  constexpr std::string_view file = "config_sentence_transformers.json";
+  const HfConfig config = HfConfig::parse(texts.read(file).value_or("{}"), texts.where(file));
+  const HfConfig prompts = config.object("prompts");
+  const std::string chosen = config.string_or("default_prompt_name", "");
+  std::vector<ModelTask> tasks;
+  for (const std::string& name : prompts.keys()) {
+    tasks.push_back({.name = name, .prefix = prompts.string_or(name, "")});
+    tasks.back().by_default = name == chosen;
+  }
+  if (!chosen.empty() && !prompts.has(chosen)) {
+    config.reject("default_prompt_name", "the name of one of \"prompts\"");
+  }
+  return tasks;
+}
+
+}  // namespace
+
+std::vector<ModelTask> model_tasks(const Options& options) {
+  const OpenModel files = open_model(options);
+  return files.model->spec().output == Output::sentence ? sentence_prompts(*files.texts)
+                                                        : config_tasks(files.config);
 }
 
 }  // namespace trireme

@@ -37,11 +37,12 @@ struct TextSettings {
   BatchJob job;
   std::optional<std::string> text;
   std::optional<std::string> text_pair;
+  std::string prompt_name;
   bool has_rows = false;
 
   Request request() const {
     Request request;
-    request.prompt = text_or_standard_input(text);
+    request.prompt = job.rows.prefix + text_or_standard_input(text);
     request.text_pair = text_pair;
     request.truncate = job.rows.truncate;
     return request;
@@ -87,6 +88,12 @@ void add_texts(CLI::App& app, TextSettings& settings, const TextVerb& verb) {
   app.add_option("--pair-template", rows.pair_template,
                  "The second text of a pair, in the same way [the column text_pair]")
       ->type_name("TEXT");
+  if (verb.task == RowTask::embed) {
+    app.add_option("--prompt-name", settings.prompt_name,
+                   "Which of the model's prompts (config_sentence_transformers.json) goes before\n"
+                   "each text [the model's default, usually none]")
+        ->type_name("NAME");
+  }
   add_truncation(app, rows.truncate, verb.task == RowTask::embed);
   if (verb.top_k_help == nullptr) return;
   const std::int64_t most =
@@ -155,6 +162,24 @@ std::string candidates_text(const MaskFill& fill) {
   return text;
 }
 
+/// Settles what goes before each text, as sentence-transformers' encode() has it.
+void choose_prompt(const TextSettings& settings, const Options& options, RowSettings& rows) {
+  if (rows.task != RowTask::embed) return;
+  std::string names;
+  for (const ModelTask& prompt : model_tasks(options)) {
+    const std::string& wanted = settings.prompt_name;
+    if (wanted.empty() ? prompt.by_default : prompt.name == wanted) {
+      rows.prefix = prompt.prefix;
+      return;
+    }
+    names += (names.empty() ? "" : ", ") + prompt.name;
+  }
+  if (settings.prompt_name.empty()) return;
+  throw Error(ErrorKind::usage, fmt::format("--prompt-name {}: the model has no such prompt "
+                                            "(config_sentence_transformers.json: {})",
+                                            settings.prompt_name, names.empty() ? "none" : names));
+}
+
 /// Steps until something has finished, or a signal came: then nothing.
 template <typename Step>
 auto wait_for(const Step& step) {
@@ -216,9 +241,17 @@ int text_main(RowTask task, int argc, char** argv) {
   if (!parse(settings, verb, argc, argv)) return 0;
   const VerbNeeds needs{name_of(task).data(), {verb.kind}};
   const std::vector<std::string> arguments = as_strings(argc, argv);
-  if (settings.has_rows) return run_row_job(std::move(settings.job), {needs, {}}, arguments);
+  if (settings.has_rows) {
+    const RowVerb rows{needs, [&settings](BatchJob& job, const ModelFacts&) {
+                         choose_prompt(settings, job.options, job.rows);
+                       }};
+    return run_row_job(settings.job, rows, arguments);
+  }
+  const auto settle = [&](const Options& options, const ModelFacts&) {
+    choose_prompt(settings, options, settings.job.rows);
+  };
   const auto drive = [&](Engine& engine) { return answer_one(engine, settings); };
-  return answer_one_text(settings.job.options, {needs, {}, drive}, arguments);
+  return answer_one_text(settings.job.options, {needs, settle, drive}, arguments);
 }
 
 }  // namespace

@@ -52,6 +52,9 @@ Pooling read_pooling(const HfConfig& config) {
     found = &candidate;
   }
   if (found == nullptr) config.reject("pooling_mode_mean_tokens", "one mode of pooling to be true");
+  if (!config.boolean_or("include_prompt", true)) {
+    config.reject("include_prompt", "true: Trireme pools over all tokens of a text");
+  }
   return found->pooling;
 }
 
@@ -99,7 +102,11 @@ void each_module(const ModelTexts& texts, const Each& each) {
 SentenceModules read_sentence_modules(const ModelTexts& texts) {
   SentenceModules modules;
   if (texts.read(limits_file)) {
-    modules.max_tokens = HfConfig::read(texts, limits_file).size_or("max_seq_length", 0x7fffffff);
+    const HfConfig limits = HfConfig::read(texts, limits_file);
+    modules.max_tokens = limits.size_or("max_seq_length", 0x7fffffff);
+    if (limits.boolean_or("do_lower_case", false)) {
+      limits.reject("do_lower_case", "false: Trireme leaves that to the tokenizer");
+    }
   }
   each_module(texts, [&](const nlohmann::json& module) { read_module(texts, module, modules); });
   return modules;

@@ -227,6 +227,33 @@ TEST(Texts, RowsMayBeTokensOrComeFromATable) {
   EXPECT_NE(got["scores"], wanted["scores"]);
 }
 
+TEST(Texts, PromptsOfAModelGoBeforeItsTexts) {
+  const TemporaryFolder folder;
+  const std::filesystem::path copy = folder / "sentence";
+  std::filesystem::copy(model("sentence"), copy, std::filesystem::copy_options::recursive);
+  const auto vector = [&](const std::string& text, const Words& more = {}) {
+    return trireme(Words{"embed", "-m", copy, text} + more).out;
+  };
+  const std::string plain = vector("Peace!");
+  const std::string asked = vector("query: Peace!");
+  Json config{{"prompts", {{"query", "query: "}, {"passage", "passage: "}}},
+              {"default_prompt_name", nullptr}};
+  write_file(copy / "config_sentence_transformers.json", config.dump());
+  EXPECT_EQ(vector("Peace!"), plain);
+  EXPECT_EQ(vector("Peace!", {"--prompt-name", "query"}), asked);
+  mistake({"embed", "-m", copy, "x", "--prompt-name", "q"}, "passage, query");
+  config["default_prompt_name"] = "query";
+  write_file(copy / "config_sentence_transformers.json", config.dump());
+  EXPECT_EQ(vector("Peace!"), asked);
+  EXPECT_NE(vector("Peace!", {"--prompt-name", "passage"}), asked);
+  const Words rows{"embed", "-m", copy, "-i", "-", "-o", "-"};
+  const std::string line = trireme(rows, "{\"text\": \"Peace!\"}\n").out;
+  EXPECT_NE(line.find(asked.substr(0, asked.size() - 2)), std::string::npos) << line;
+  config["default_prompt_name"] = "q";
+  write_file(copy / "config_sentence_transformers.json", config.dump());
+  mistake({"embed", "-m", copy, "x"}, "default_prompt_name is", 1);
+}
+
 TEST(Texts, OpenAiRowsOfVectors) {
   const Json row = golden("sentence")["rows"][2];
   Json asked{{"custom_id", "one"},
