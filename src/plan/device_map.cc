@@ -55,9 +55,12 @@ class Layout {
     if (placement.stages.size() == request_.devices.size()) placement.stages.pop_back();
     const std::int64_t begin = placement.stages.empty() ? 0 : placement.stages.back().blocks.end;
     Placement::Stage stage{request_.devices[last].name, {begin, count(model_)}, count(model_)};
-    while (stage.disk_begin > begin && !fits(last, stage)) --stage.disk_begin;
-    const std::int64_t bytes = weight_bytes(model_, tensor_shard(model_, 1, 0), stage.on_disk());
-    if (!fits(last, stage) || bytes > request_.disk_bytes) return std::nullopt;
+    // The block that names the device stays in memory.
+    while (stage.disk_begin > begin + 1 && !fits(last, stage)) --stage.disk_begin;
+    const std::int64_t bytes =
+        disk_weight_bytes(model_, tensor_shard(model_, 1, 0), stage.blocks, stage.disk_begin);
+    if (begin == count(model_) || !fits(last, stage) || bytes > request_.disk_bytes)
+      return std::nullopt;
     placement.stages.push_back(stage);
     placement.kv_blocks = kv_blocks_;
     return placement;

@@ -65,10 +65,38 @@ std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Rang
   return bytes;
 }
 
+bool stays_on_disk(const ModelSpec& model, Range blocks, std::int64_t disk_begin,
+                   std::int64_t block) {
+  if (block < disk_begin) return false;
+  const auto block_at = [&](std::int64_t i) -> const BlockSpec& {
+    return model.blocks[static_cast<std::size_t>(i)];
+  };
+  for (const ParameterSpec& parameter : block_at(block).parameters) {
+    if (parameter.shard.axis != ShardAxis::vocab) continue;
+    for (std::int64_t i = blocks.begin; i < disk_begin; ++i) {
+      for (const ParameterSpec& other : block_at(i).parameters) {
+        if (other.shard.axis == ShardAxis::vocab && other.tensor == parameter.tensor) return false;
+      }
+    }
+  }
+  return true;
+}
+
+std::int64_t disk_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                               std::int64_t disk_begin) {
+  std::int64_t bytes = 0;
+  for (std::int64_t i = disk_begin; i < blocks.end; ++i) {
+    if (stays_on_disk(model, blocks, disk_begin, i))
+      bytes += weight_bytes(model, shard, {i, i + 1});
+  }
+  return bytes;
+}
+
 std::int64_t resident_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
                                    std::int64_t disk_begin) {
   std::int64_t largest = 0;
   for (std::int64_t i = disk_begin; i < blocks.end; ++i) {
+    if (!stays_on_disk(model, blocks, disk_begin, i)) continue;
     largest = std::max(largest, weight_bytes(model, shard, {i, i + 1}));
   }
   return weight_bytes(model, shard, {blocks.begin, disk_begin}) + 2 * largest;

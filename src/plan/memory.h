@@ -33,6 +33,14 @@ inline constexpr std::int64_t logit_rows = 64;
 /// weights padded to 32 within each virtual shard.
 std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks);
 
+/// Which of `blocks` is read from disk whenever it is needed, where those from `disk_begin` on are
+/// to stay there: not one whose table is in memory anyway (a head that is tied to an embedding).
+bool stays_on_disk(const ModelSpec& model, Range blocks, std::int64_t disk_begin,
+                   std::int64_t block);
+/// Bytes of their weights.
+std::int64_t disk_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                               std::int64_t disk_begin);
+
 /// Memory for the weights of `blocks` of which those from `disk_begin` on stay on disk: two of them
 /// at a time are in memory.
 std::int64_t resident_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,

@@ -43,7 +43,7 @@ RankShare share_of(const ModelSpec& model, const PlanRequest& request, int rank,
   share.vocab = as_plan(shard.vocab);
   share.device = stage.device;
   share.disk_blocks = as_plan(stage.on_disk());
-  share.disk_bytes = weight_bytes(model, shard, stage.on_disk());
+  share.disk_bytes = disk_weight_bytes(model, shard, blocks, stage.disk_begin);
   share.weight_bytes = resident_weight_bytes(model, shard, blocks, stage.disk_begin);
   share.activation_bytes = workspace_floats(model, shard, blocks, request.limits) *
                                static_cast<std::int64_t>(sizeof(float)) +

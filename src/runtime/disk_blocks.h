@@ -24,7 +24,7 @@ class DiskBlocks {
 
   /// Where the next block declares its parameters.
   ParameterStore& add() { return stores_.emplace_back(backend_); }
-  bool empty() const { return stores_.empty(); }
+  std::int64_t count() const { return static_cast<std::int64_t>(stores_.size()); }
   /// Bytes of the file.
   std::size_t bytes() const { return bytes_; }
 

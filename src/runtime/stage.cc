@@ -24,7 +24,7 @@ class Stopwatch {
   Clock::time_point begin_ = Clock::now();
 };
 
-/// While a block is computed that may stay on disk: it does from `index` 0 on.
+/// While a block is computed: the `index`th of those on disk, or with -1 none of them.
 class FromDisk {
  public:
   FromDisk(const DiskBlocks& blocks, std::int64_t index) : blocks_(blocks), index_(index) {
@@ -117,7 +117,9 @@ Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits
   std::int64_t cache_layer = 0;
   for (std::int64_t i = range_.begin; i < range_.end; ++i) {
     const BlockSpec& block = model.spec().blocks[static_cast<std::size_t>(i)];
-    ParameterStore& store = i < disk_begin_ ? parameters_ : disk_blocks_.add();
+    const bool on_disk = stays_on_disk(model.spec(), range_, disk_begin_, i);
+    disk_index_.push_back(on_disk ? disk_blocks_.count() : -1);
+    ParameterStore& store = on_disk ? disk_blocks_.add() : parameters_;
     const LayerBuilder builder{model.spec(), block, shard_, store};
     blocks_.push_back(model.build(builder, i, cache_layer));
     if (block.kind != BlockKind::layer) continue;
@@ -231,7 +233,8 @@ std::optional<StepResult> Stage::execute(const StepPlan& plan) {
 Tensor Stage::run_block(Forward& forward, const StepPlan& plan, std::int64_t index,
                         Tensor x) const {
   const Block& block = *blocks_[static_cast<std::size_t>(index - range_.begin)];
-  const FromDisk from_disk(disk_blocks_, index - disk_begin_);
+  const FromDisk from_disk(disk_blocks_,
+                           disk_index_[static_cast<std::size_t>(index - range_.begin)]);
   if (!plan.encode || index < model_.spec().encoder_blocks) return block.forward(forward, x);
   const Workspace::Scope scope(forward.scratch);
   block.keep_source(forward, x);
@@ -252,7 +255,7 @@ void Stage::send_on(Tensor x) {
 }
 
 std::optional<StepResult> Stage::finish(Forward& forward, const StepPlan& plan, Tensor x) {
-  const FromDisk from_disk(disk_blocks_, block_count() - 1 - disk_begin_);
+  const FromDisk from_disk(disk_blocks_, disk_index_.back());
   if (model_.spec().output != Output::logits) return read_values(forward, plan, x);
   const LogitsReader reader{forward, *blocks_.back(), model_.spec(), shard_};
   return read_outputs(reader, plan, x);

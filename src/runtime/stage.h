@@ -83,11 +83,12 @@ class Stage {
   RankPoint point_;
   TensorShard shard_;
   Range range_;
-  std::int64_t disk_begin_;  ///< blocks from here on stay on disk
+  std::int64_t disk_begin_;  ///< blocks from here on stay on disk, but for tied tables
   MemoryLimits limits_;
   std::unique_ptr<Communicator> tensor_group_;
   ParameterStore parameters_;
   DiskBlocks disk_blocks_;
+  std::vector<std::int64_t> disk_index_;  ///< of each block here among disk_blocks_; -1: none
   std::vector<std::unique_ptr<Block>> blocks_;
   std::vector<Buffer> cache_memory_;
   std::vector<CacheUse> cache_uses_;  ///< of each attention layer here

@@ -14,8 +14,8 @@ const std::string model = std::string(TRIREME_SOURCE_DIR) + "/demo/llama";
 class DeviceMaps : public ::testing::Test {
  protected:
   Outcome text(std::vector<std::string> flags) const {
-    std::vector<std::string> arguments{"run", "--model", model, "ROMEO:", "-n", "20", "--seed", "1",
-                                       "--temperature", "0.8"};
+    std::vector<std::string> arguments{"run", "--model", model, "ROMEO:",        "-n",
+                                       "20",  "--seed",  "1",   "--temperature", "0.8"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
     return run(trireme_program(), arguments);
   }
@@ -53,7 +53,8 @@ TEST_F(DeviceMaps, ABatchGoesOnUnderAnotherMap) {
   const std::string input = std::string(TRIREME_SOURCE_DIR) + "/demo/prompts.jsonl";
   const auto batch = [&](const std::string& name, const std::vector<std::string>& flags) {
     const std::string out = (scratch_.path() / name).string();
-    std::vector<std::string> arguments{"batch", "--model", model, "-i", input, "-o", out, "-n", "8"};
+    std::vector<std::string> arguments{"batch", "--model", model, "-i", input,
+                                       "-o",    out,       "-n",  "8"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
     const Outcome outcome = run(trireme_program(), arguments);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -76,11 +77,13 @@ TEST_F(DeviceMaps, WhatCannotBeIsRefusedBeforeAnythingIsLoaded) {
   refused({"--device-map", "even"}, 1, "cannot open");
   refused({"--device-map", R"({"model.layers": 0})"}, 2, "no device for model.embed_tokens");
   refused({"--device-map", R"({"": "tpu:0"})"}, 2, "tpu:0");
-  refused({"--device-map", R"({"": 0, "lm_head": "disk", "model.norm": "disk"})"}, 2,
-          "--offload-folder");
+  refused({"--device-map",
+           R"({"": 0, "model.layers.5": "disk", "model.norm": "disk", "lm_head": "disk"})"},
+          2, "--offload-folder");
   refused({"--device-map", "auto", "-tp", "2"}, 2, "does not go with");
   refused({"--max-memory", "0:5MiB"}, 2, "DEVICE=BYTES");
-  refused({"--device-map", R"({"": 0, "lm_head": "disk", "model.norm": "disk"})",
+  refused({"--device-map",
+           R"({"": 0, "model.layers.5": "disk", "model.norm": "disk", "lm_head": "disk"})",
            "--offload-folder", "/no/such/folder"},
           4, "cannot make a file");
 }
