@@ -1,10 +1,13 @@
 // Attention of every backend: prefill of one sequence, and decoding of many. float16 runs the
-// kernel that bfloat16 had before it went by pairs.
+// kernel that bfloat16 had before it went by pairs. Single queries read keys and values from
+// memory: each iteration takes the next of several caches, as each layer of a model has its own.
 //
 //   attention_bench [--threads=N] [--benchmark_filter=avx512/bfloat16]
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -15,27 +18,34 @@
 namespace trireme::bench {
 namespace {
 
-/// Llama-3.2-1B's heads; each sequence computes its last `rows` positions of `length`.
+/// Each sequence computes its last `rows` positions of `length`.
 struct Problem {
   std::int64_t sequences;
   std::int64_t rows;
   std::int64_t length;
+  std::int64_t heads = 32;  ///< 32 over 8 are Llama-3.2-1B's, 12 over 12 GPT-2's
+  std::int64_t kv_heads = 8;
 };
 
-constexpr std::int64_t heads = 32;
-constexpr std::int64_t kv_heads = 8;
 constexpr std::int64_t head_dim = 64;
+/// More than the caches of the processor hold, several times over.
+constexpr std::size_t memory_bytes = std::size_t{192} << 20;
 
 void run(benchmark::State& state, const std::string& name, DType dtype, const Problem& problem,
          ThreadPool& threads, double flop_limit, double byte_limit) {
   const auto backend = make_backend(name);
+  const std::int64_t heads = problem.heads;
+  const std::int64_t kv_heads = problem.kv_heads;
   KvCacheView cache{nullptr, nullptr, kv_heads, head_dim, dtype};
   const std::int64_t blocks = ceil_div(problem.length, KvCacheView::block_tokens);
   const std::int64_t elements = problem.sequences * blocks * cache.block_elements();
-  Buffer k(static_cast<std::size_t>(elements) * size_of(dtype));
-  Buffer v(static_cast<std::size_t>(elements) * size_of(dtype));
-  cache.k = k.data();
-  cache.v = v.data();
+  const auto bytes_of_layer = static_cast<std::size_t>(elements) * size_of(dtype);
+  const std::size_t layers =
+      problem.rows == 1 ? std::max<std::size_t>(1, memory_bytes / (2 * bytes_of_layer)) : 1;
+  Buffer k(layers * bytes_of_layer);
+  Buffer v(layers * bytes_of_layer);
+  std::memset(k.data(), 0x3c, k.size());  // numbers near 0.01, and memory of its own for each page
+  std::memset(v.data(), 0x3c, v.size());
   std::vector<std::int32_t> table(static_cast<std::size_t>(problem.sequences * blocks));
   for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<std::int32_t>(i);
   std::vector<SequenceSpan> spans;
@@ -47,12 +57,17 @@ void run(benchmark::State& state, const std::string& name, DType dtype, const Pr
   for (std::int64_t head = 0; head < heads; ++head) {
     kv_head_of.push_back(static_cast<std::int32_t>(head * kv_heads / heads));
   }
-  constexpr std::int64_t ld = heads * head_dim;
+  const std::int64_t ld = heads * head_dim;
   const std::vector<float> q(static_cast<std::size_t>(problem.sequences * problem.rows * ld), 0.5f);
   std::vector<float> out(q.size());
-  const AttentionArgs args{q.data(),   ld,    out.data(), ld, heads,
-                           kv_head_of, cache, 0.125f,     0,  {}, spans};
-  for (auto _ : state) backend->attention(threads, args);
+  std::size_t turn = 0;
+  for (auto _ : state) {
+    const std::size_t layer = turn++ % layers;
+    cache.k = k.data() + layer * bytes_of_layer;
+    cache.v = v.data() + layer * bytes_of_layer;
+    backend->attention(threads,
+                       {q.data(), ld, out.data(), ld, heads, kv_head_of, cache, 0.125f, 0, {}, spans});
+  }
 
   using benchmark::Counter;
   const double calls = static_cast<double>(state.iterations());
@@ -75,12 +90,15 @@ void add_all(ThreadPool& threads, double flop_limit, double byte_limit) {
       for (const Problem& problem : {Problem{1, 512, 512},
                                      {1, 256, 2048},
                                      {1, 256, 8192},
+                                     {1, 1, 256},
                                      {1, 1, 2048},
+                                     {1, 1, 256, 12, 12},
+                                     {1, 1, 1024, 12, 12},
                                      {32, 1, 64},
                                      {32, 1, 1024}}) {
         const std::string label =
-            fmt::format("{}/{}/sequences:{}/rows:{}/length:{}", name, name_of(dtype),
-                        problem.sequences, problem.rows, problem.length);
+            fmt::format("{}/{}/sequences:{}/rows:{}/length:{}/heads:{}", name, name_of(dtype),
+                        problem.sequences, problem.rows, problem.length, problem.heads);
         auto* added =
             benchmark::RegisterBenchmark(label.c_str(), [=, &threads](benchmark::State& state) {
               run(state, name, dtype, problem, threads, flop_limit, byte_limit);

@@ -2,6 +2,8 @@
 // moves both.
 #pragma once
 
+#include <cstddef>
+
 #include "core/thread_pool.h"
 
 namespace trireme::bench {
@@ -15,5 +17,8 @@ double fma_peak(ThreadPool& threads);
 
 /// Bytes per second read from memory by all threads, each streaming its own region.
 double read_peak(ThreadPool& threads);
+
+/// Reads every line of `bytes` (a multiple of 64) bytes, 512 ahead of need.
+void read_bytes(const std::byte* data, std::size_t bytes);
 
 }  // namespace trireme::bench
