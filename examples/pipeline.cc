@@ -1,12 +1,12 @@
-// Accelerate's example of pipeline parallelism: a model cut into one stage for each process, a batch
-// on its way through all of them at once, and the result on the last process.
+// Accelerate's example of pipeline parallelism: a model cut into one stage for each process, a
+// batch on its way through all of them at once, and the result on the last process.
 //
 //   trireme launch --num_processes 2 pipeline gpt2-for-sequence-classification
+#include "trireme/pipeline.h"
+
 #include <cstdint>
 #include <cstdio>
 #include <vector>
-
-#include "trireme/pipeline.h"
 
 namespace {
 

@@ -65,8 +65,8 @@ void run(benchmark::State& state, const std::string& name, DType dtype, const Pr
     const std::size_t layer = turn++ % layers;
     cache.k = k.data() + layer * bytes_of_layer;
     cache.v = v.data() + layer * bytes_of_layer;
-    backend->attention(threads,
-                       {q.data(), ld, out.data(), ld, heads, kv_head_of, cache, 0.125f, 0, {}, spans});
+    backend->attention(
+        threads, {q.data(), ld, out.data(), ld, heads, kv_head_of, cache, 0.125f, 0, {}, spans});
   }
 
   using benchmark::Counter;

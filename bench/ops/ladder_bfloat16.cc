@@ -207,6 +207,7 @@ Ladder rows_of_bfloat16(const Ground& ground) {
   if (__builtin_cpu_supports("avx512bf16")) {
     add("packed, pairs, row by row", tiles_of_pairs<1>);
     add("tiles of 4 rows in registers", tiles_of_pairs<4>);
+    add("tiles of 8 rows in registers", tiles_of_pairs<8>);
     add("tiles of 12 rows in registers", tiles_of_pairs<12>);
   }
   ladder.rungs.push_back({"used: rows packed, K in chunks that L1 holds",

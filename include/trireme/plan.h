@@ -29,10 +29,10 @@ struct RankShare {
   PlanRange layers;
   bool embedding = false;
   bool head = false;
-  PlanRange heads;     ///< query heads of each of its layers
-  PlanRange kv_heads;  ///< every key/value head that those read
-  PlanRange mlp;       ///< columns of the MLP
-  PlanRange vocab;     ///< rows of the embedding and of the head
+  PlanRange heads;              ///< query heads of each of its layers
+  PlanRange kv_heads;           ///< every key/value head that those read
+  PlanRange mlp;                ///< columns of the MLP
+  PlanRange vocab;              ///< rows of the embedding and of the head
   std::string device;           ///< of the device map: "cpu:1"; empty without one
   std::int64_t disk_bytes = 0;  ///< of weights that stay on disk, and pass through memory
   PlanRange disk_blocks;        ///< which blocks they are of

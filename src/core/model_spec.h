@@ -83,7 +83,7 @@ struct ModelSpec {
   /// for, and more may be asked for.
   bool any_positions = false;
   std::int64_t score_distances = 0;  ///< columns of a table of ScoreDistances (kernels/backend.h)
-  std::int64_t rotary_dim = 0;  ///< of each head, turned by its position; 0: none
+  std::int64_t rotary_dim = 0;       ///< of each head, turned by its position; 0: none
   Output output = Output::logits;
   std::int64_t output_size = 0;  ///< of a sentence's vector, or how many labels
   /// Inputs are rows of hidden_size numbers; there is no vocabulary.

@@ -1,5 +1,5 @@
-// RoBERTa and XLM-RoBERTa: BERT's layer; positions begin behind the padding's, tokens have one type,
-// and the heads have names of their own. After transformers' modeling_roberta.
+// RoBERTa and XLM-RoBERTa: BERT's layer; positions begin behind the padding's, tokens have one
+// type, and the heads have names of their own. After transformers' modeling_roberta.
 #include "models/bert.h"
 #include "models/families.h"
 
