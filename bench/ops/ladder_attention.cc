@@ -185,7 +185,7 @@ void used(const Ground& ground, const Operands& o, std::size_t copy, float* out)
   const SequenceSpan last{0, 1, length - 1, o.table.data()};
   ground.backend.attention(
       ground.threads,
-      {o.q, width, out, width, heads, o.kv_head_of, o.cache(copy), scale, 0, {&last, 1}});
+      {o.q, width, out, width, heads, o.kv_head_of, o.cache(copy), scale, 0, {}, {&last, 1}});
 }
 
 }  // namespace
