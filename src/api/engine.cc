@@ -85,9 +85,13 @@ void Engine::Impl::check_kind(const char* call, ModelKind wanted) const {
        name_of(wanted));
 }
 
-Generator& Engine::Impl::generating() {
+void Engine::Impl::check_generates() const {
   const ModelKind kind = kind_of(replica->spec());
   if (kind != ModelKind::encoder_decoder) check_kind("generate", ModelKind::decoder);
+}
+
+Generator& Engine::Impl::generating() {
+  check_generates();
   TRIREME_ASSERT(sequences.has_value());
   if (!generator) generator.emplace(*replica, *sequences, *prompts);
   return *generator;
@@ -114,6 +118,7 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 
 std::vector<Result> Engine::generate(std::span<const Request> requests, std::uint64_t first_row) {
   using Pair = std::pair<std::uint64_t, Result>;
+  impl_->check_generates();  // on all ranks: those that only follow would wait for the others
   return impl_->answer_all<Result>(
       "generate", requests.size(),
       [&](std::size_t row) {
@@ -130,6 +135,7 @@ std::vector<Result> Engine::generate(std::span<const Request> requests, std::uin
 
 std::vector<Score> Engine::score(std::span<const Request> requests, bool logits) {
   using Pair = std::pair<std::uint64_t, Score>;
+  impl_->check_kind("score", ModelKind::decoder);  // on all ranks, as in generate()
   return impl_->answer_all<Score>(
       "score", requests.size(),
       [&](std::size_t row) { impl_->scoring().submit(row, requests[row], {.keep = logits}); },

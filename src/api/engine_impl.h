@@ -38,6 +38,7 @@ struct Engine::Impl {
   void check_unused(const char* call) const;
   /// Throws Error(usage) where the model is of another kind.
   void check_kind(const char* call, ModelKind wanted) const;
+  void check_generates() const;
   std::int64_t unfinished() const;
   Generator& generating();
   Scorer& scoring();

@@ -52,7 +52,10 @@ class Layout {
   std::optional<Placement> with_disk() const {
     Placement placement = sequential();
     const std::size_t last = request_.devices.size() - 1;
-    if (placement.stages.size() == request_.devices.size()) placement.stages.pop_back();
+    // Devices before it may hold nothing, so the number of stages does not tell.
+    const bool reached =
+        !placement.stages.empty() && placement.stages.back().device == request_.devices[last].name;
+    if (reached) placement.stages.pop_back();
     const std::int64_t begin = placement.stages.empty() ? 0 : placement.stages.back().blocks.end;
     Placement::Stage stage{request_.devices[last].name, {begin, count(model_)}, count(model_)};
     // The block that names the device stays in memory.

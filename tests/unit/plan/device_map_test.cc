@@ -183,5 +183,19 @@ TEST_F(DeviceMap, MapsThatCannotBeMeantAreRefused) {
   EXPECT_TRUE(has(error_of({{"transformer.h.1", "cpu:0"}}), "no device for transformer.wte"));
 }
 
+TEST_F(DeviceMap, TheRestGoesToDiskOnceBehindADeviceThatHoldsNothing) {
+  MapRequest with_disk = request(MapPolicy::sequential, {0, 0});
+  with_disk.kv_blocks = kv_blocks_of_one_sequence(with_disk.limits);
+  with_disk.disk_bytes = std::int64_t{1} << 40;
+  const auto blocks = static_cast<std::int64_t>(spec().blocks.size());
+  with_disk.devices[1].bytes =
+      device_bytes(spec(), with_disk.limits, {0, blocks}, blocks, with_disk.kv_blocks) - mebi;
+  const Placement placement = place_by_policy(spec(), with_disk);
+  ASSERT_EQ(placement.stages.size(), 1u);
+  EXPECT_EQ(placement.stages[0].device, "cpu:1");
+  EXPECT_TRUE(placement.uses_disk());
+  expect_covers(with_disk, placement);
+}
+
 }  // namespace
 }  // namespace trireme
