@@ -29,6 +29,8 @@ struct LocalEngine::Impl {
       }
       wait_for_all();
     } catch (...) {
+      // Ranks that got no thread leave, so that nobody waits for them.
+      for (std::size_t rank = threads.size(); rank < places.size(); ++rank) places[rank].reset();
       end();
       throw;
     }

@@ -85,7 +85,17 @@ std::vector<Classification> Engine::classify(std::span<const Request> requests) 
       [&](Reading reading) { return impl_->labels().classify(std::move(reading)); });
 }
 
+namespace {
+
+void check_count(std::int64_t count) {
+  if (count >= 1) return;
+  fail(ErrorKind::usage, "fill_mask: {} candidates for a mask; ask for at least 1", count);
+}
+
+}  // namespace
+
 std::vector<MaskFill> Engine::fill_mask(std::span<const Request> requests, std::int64_t count) {
+  check_count(count);
   return impl_->read_all<MaskFill>(
       "fill_mask", requests, ModelKind::masked_lm, &Impl::filling, [&](Reading reading) {
         return fill_masks(std::move(reading), impl_->prompts->tokenizer(),
@@ -132,6 +142,7 @@ std::vector<Engine::FinishedClassification> Engine::step_classifications() {
 }
 
 std::vector<Engine::FinishedMaskFill> Engine::step_mask_fills(std::int64_t count) {
+  check_count(count);
   impl_->step();
   std::vector<FinishedMaskFill> finished;
   if (!impl_->mask_fills) return finished;

@@ -122,7 +122,9 @@ Ranks::Ranks(const Options& agreed, std::unique_ptr<Communicator> world)
     : options_(agreed), world_(std::move(world)) {}
 
 Ranks Ranks::alone(const Options& agreed) {
-  Ranks ranks(place_on_devices(agreed), std::make_unique<SingleCommunicator>());
+  const Options options = place_on_devices(agreed);
+  check_world(options, 1);
+  Ranks ranks(options, std::make_unique<SingleCommunicator>());
   ranks.local_size_ = rank_environment().local_size;
   return ranks;
 }
@@ -143,6 +145,10 @@ std::vector<Ranks> Ranks::of_threads(const Options& agreed) {
   const Options options = place_on_devices(agreed);
   const ParallelSizes sizes{options.data_parallel_size, options.tensor_parallel_size,
                             options.pipeline_parallel_size};
+  if (std::min({sizes.dp, sizes.tp, sizes.pp}) < 1) {
+    fail(ErrorKind::usage, "-dp {} -tp {} -pp {}: each must be at least 1", sizes.dp, sizes.tp,
+         sizes.pp);
+  }
   std::vector<std::shared_ptr<const int>> memories(static_cast<std::size_t>(sizes.replica()));
   if (sizes.dp > 1) std::ranges::generate(memories, make_weights_memory);
   std::vector<Ranks> ranks;

@@ -106,13 +106,19 @@ constexpr const char* cache_variable = "TRIREME_KV_CACHE_BYTES";
 }  // namespace
 
 void place_devices(Options& options) {
-  if (const char* const map = std::getenv(device_map_variable); map != nullptr) {
+  const RankPlace place = rank_place();
+  const char* const map = std::getenv(device_map_variable);
+  const char* const cache = std::getenv(cache_variable);
+  if (place.started && place.transport == "shm" && map != nullptr && cache != nullptr) {
     options.device_map = map;
-    options.kv_cache_bytes = std::strtoll(std::getenv(cache_variable), nullptr, 10);
+    options.kv_cache_bytes = std::strtoll(cache, nullptr, 10);
     return;
   }
+  // Another run's, whose program has started this one: not for this one's ranks, either.
+  unsetenv(device_map_variable);
+  unsetenv(cache_variable);
   if (options.device_map.empty() && options.max_memory.empty()) return;
-  if (rank_place().started) return;  // by mpirun: the ranks agree when they meet
+  if (place.started) return;  // by mpirun: the ranks agree when they meet
   options = place_on_devices(options);
   setenv(device_map_variable, options.device_map.c_str(), 1);
   setenv(cache_variable, std::to_string(options.kv_cache_bytes).c_str(), 1);
@@ -188,7 +194,7 @@ void print_once(const std::vector<std::string>& warnings) {
   // Whoever became the launcher of this run, as ranks inherit.
   const std::string me = std::to_string(getpid());
   const char* const speaker = std::getenv(speaker_variable);
-  if (speaker != nullptr && speaker != me) return;
+  if (rank_place().started && speaker != nullptr && speaker != me) return;
   setenv(speaker_variable, me.c_str(), 1);
   for (const std::string& warning : warnings) print_warning(warning);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -25,11 +26,19 @@ std::string text_of(std::int64_t bytes) {
   return fmt::format("{} MiB", ceil_div(bytes, mebi));
 }
 
+/// Bytes of one table of the vocabulary, packed.
+std::int64_t table_bytes(const ModelSpec& model, const ParameterSpec& parameter) {
+  ModelSpec alone = model;
+  alone.blocks = {{BlockKind::embed, "", {parameter}}};
+  return weight_bytes(alone, tensor_shard(alone, 1, 0), {0, 1});
+}
+
 /// Lays blocks out over devices for one number of cache blocks.
 class Layout {
  public:
-  Layout(const ModelSpec& model, const MapRequest& request, std::int64_t kv_blocks)
-      : model_(model), request_(request), kv_blocks_(kv_blocks) {}
+  Layout(const ModelSpec& model, const MapRequest& request, const RangeBytes& bytes,
+         std::int64_t kv_blocks)
+      : model_(model), request_(request), bytes_(bytes), kv_blocks_(kv_blocks) {}
 
   /// Without a disk, if that can be.
   std::optional<Placement> in_memory() const {
@@ -75,7 +84,7 @@ class Layout {
            request_.devices[device].bytes;
   }
   bool fits(std::size_t device, Range blocks) const {
-    return fits(device, Placement::Stage{"", blocks, blocks.end});
+    return bytes_(blocks, kv_blocks_) <= request_.devices[device].bytes;
   }
 
   /// Fills the devices from the first on; may end before the last block.
@@ -144,20 +153,27 @@ class Layout {
   /// The fewest blocks on the first device that leave the others enough room.
   std::optional<Placement> low_first() const {
     if (request_.devices.size() == 1) return balanced(0, 0);
-    for (std::int64_t own = 0; own < count(model_); ++own) {
-      if (own > 0 && !fits(0, Range{0, own})) break;
-      std::optional<Placement> rest = balanced(1, own);
-      if (!rest) continue;
-      if (own > 0) {
-        rest->stages.insert(rest->stages.begin(), {request_.devices[0].name, {0, own}, own});
+    // The more the first one has, the easier it is for the others.
+    std::int64_t own = 0;
+    for (std::int64_t enough = count(model_) - 1; own < enough;) {
+      const std::int64_t middle = (own + enough) / 2;
+      if (balanced(1, middle)) {
+        enough = middle;
+      } else {
+        own = middle + 1;
       }
-      return rest;
     }
-    return std::nullopt;
+    if (own > 0 && !fits(0, Range{0, own})) return std::nullopt;
+    std::optional<Placement> rest = balanced(1, own);
+    if (rest && own > 0) {
+      rest->stages.insert(rest->stages.begin(), {request_.devices[0].name, {0, own}, own});
+    }
+    return rest;
   }
 
   const ModelSpec& model_;
   const MapRequest& request_;
+  const RangeBytes& bytes_;
   std::int64_t kv_blocks_;
 };
 
@@ -235,17 +251,64 @@ std::int64_t device_bytes(const ModelSpec& model, const MemoryLimits& limits, Ra
          program_bytes;
 }
 
+RangeBytes::RangeBytes(const ModelSpec& model, const MemoryLimits& limits) : before_(1) {
+  const TensorShard whole = tensor_shard(model, 1, 0);
+  for (std::int64_t i = 0; i < count(model); ++i) {
+    Sums sums = before_.back();
+    sums.weights += weight_bytes(model, whole, {i, i + 1});
+    sums.kv += kv_bytes_per_block(model, whole, {i, i + 1});
+    sums.step += step_cache_bytes(model, whole, {i, i + 1}, limits) > 0 ? 1 : 0;
+    before_.push_back(sums);
+  }
+  find_ties(model);
+  step_cache_ = step_cache_bytes(model, whole, {0, count(model)}, limits);
+  const auto activations = [&](Range blocks) {
+    return workspace_floats(model, whole, blocks, limits) *
+           static_cast<std::int64_t>(sizeof(float));
+  };
+  const std::int64_t everywhere = rotary_bytes(model, limits) + program_bytes;
+  inside_ = everywhere + activations({0, 1});
+  at_end_ = everywhere + activations({count(model) - 1, count(model)});
+}
+
+void RangeBytes::find_ties(const ModelSpec& model) {
+  std::map<std::string, std::int64_t> last;  // block that has the table
+  for (std::int64_t i = 0; i < count(model); ++i) {
+    for (const ParameterSpec& parameter : model.blocks[static_cast<std::size_t>(i)].parameters) {
+      if (parameter.shard.axis != ShardAxis::vocab) continue;
+      const auto [found, fresh] = last.emplace(parameter.tensor, i);
+      if (fresh) continue;
+      ties_.push_back({found->second, i, table_bytes(model, parameter)});
+      found->second = i;
+    }
+  }
+}
+
+std::int64_t RangeBytes::operator()(Range blocks, std::int64_t kv_blocks) const {
+  if (blocks.empty()) return 0;
+  const Sums& from = before_[static_cast<std::size_t>(blocks.begin)];
+  const Sums& to = before_[static_cast<std::size_t>(blocks.end)];
+  std::int64_t bytes = to.weights - from.weights + (to.kv - from.kv) * kv_blocks;
+  for (const Tie& tie : ties_) {
+    if (tie.first >= blocks.begin && tie.second < blocks.end) bytes -= tie.bytes;
+  }
+  if (to.step > from.step) bytes += step_cache_;
+  const bool is_end = blocks.end + 1 == static_cast<std::int64_t>(before_.size());
+  return bytes + (is_end ? at_end_ : inside_);
+}
+
 Placement place_by_policy(const ModelSpec& model, const MapRequest& request) {
   TRIREME_ASSERT(!request.devices.empty());
   const std::vector<std::int64_t> sizes = cache_sizes(request);
-  const auto least = Layout(model, request, sizes.back()).in_memory();
+  const RangeBytes bytes(model, request.limits);
+  const auto least = Layout(model, request, bytes, sizes.back()).in_memory();
   for (const std::int64_t kv_blocks : sizes) {
-    auto placement = Layout(model, request, kv_blocks).in_memory();
+    auto placement = Layout(model, request, bytes, kv_blocks).in_memory();
     if (placement && !spoils(request, *placement, *least)) return *placement;
   }
   if (request.disk_bytes > 0) {
     const std::int64_t kv_blocks = cache_sizes(request).back();
-    if (auto placement = Layout(model, request, kv_blocks).with_disk()) return *placement;
+    if (auto placement = Layout(model, request, bytes, kv_blocks).with_disk()) return *placement;
   }
   refuse(model, request);
 }

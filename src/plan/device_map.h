@@ -63,6 +63,35 @@ struct MapRequest {
 std::int64_t device_bytes(const ModelSpec& model, const MemoryLimits& limits, Range blocks,
                           std::int64_t disk_begin, std::int64_t kv_blocks);
 
+/// device_bytes() of blocks in memory, for whoever asks about very many ranges: sums of what each
+/// block takes, made once.
+class RangeBytes {
+ public:
+  RangeBytes(const ModelSpec& model, const MemoryLimits& limits);
+  std::int64_t operator()(Range blocks, std::int64_t kv_blocks) const;
+
+ private:
+  /// A table that both blocks have, kept once where they are together.
+  struct Tie {
+    std::int64_t first = 0;
+    std::int64_t second = 0;
+    std::int64_t bytes = 0;
+  };
+  /// Of the blocks before each one.
+  struct Sums {
+    std::int64_t weights = 0;
+    std::int64_t kv = 0;    ///< of one cache block
+    std::int64_t step = 0;  ///< layers that use the step's cache
+  };
+  void find_ties(const ModelSpec& model);
+
+  std::vector<Sums> before_;
+  std::vector<Tie> ties_;
+  std::int64_t step_cache_ = 0;
+  std::int64_t inside_ = 0;  ///< what every device needs
+  std::int64_t at_end_ = 0;  ///< what the one with the last block needs in its place
+};
+
 /// Throws Error(resource) when the budgets do not hold the model, saying what is missing.
 Placement place_by_policy(const ModelSpec& model, const MapRequest& request);
 

@@ -6,11 +6,20 @@
 
 namespace trireme {
 
+void drop_padding_at_the_end(const Replica& replica, std::vector<std::int32_t>& ids) {
+  const ModelSpec& model = replica.spec();
+  const std::optional<std::int64_t> pad = replica.files().config.integer("pad_token_id");
+  if (!model.causal || model.output != Output::labels || !pad) return;
+  while (ids.size() > 1 && ids.back() == *pad) ids.pop_back();
+}
+
 SequenceRequest ModelRows::request_of(const ModelRow& row) const {
   const ModelSpec& model = replica_.spec();
   SequenceRequest request{.tokens = row.ids, .features = row.features, .type_ids = row.type_ids};
   request.source = row.source;
   request.source_features = row.source_features;
+  drop_padding_at_the_end(replica_, request.tokens);
+  if (!request.type_ids.empty()) request.type_ids.resize(request.tokens.size());
   const auto width = static_cast<std::size_t>(model.hidden_size);
   if (model.takes_features) {
     request.tokens.resize(row.features.size() / width);

@@ -26,6 +26,10 @@ struct ModelRow {
   }
 };
 
+/// A causal classifier reads its answer off the last token that is no padding, as transformers
+/// does; what stands behind it cannot change it. Of other models nothing is dropped.
+void drop_padding_at_the_end(const Replica& replica, std::vector<std::int32_t>& ids);
+
 class ModelRows : public SequenceOwner {
  public:
   struct Finished {

@@ -3,21 +3,11 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "tasks/model_rows.h"
 
 namespace trireme {
 
 namespace {
-
-/// A causal classifier reads its answer off the last token that is no padding (transformers); what
-/// stands behind it cannot change it.
-void drop_padding_at_the_end(const ModelSpec& model, const HfConfig& config, Encoding& text) {
-  const std::optional<std::int64_t> pad = config.integer("pad_token_id");
-  if (!model.causal || model.output != Output::labels || !pad) return;
-  while (text.ids.size() > 1 && text.ids.back() == *pad) {
-    text.ids.pop_back();
-    text.type_ids.pop_back();
-  }
-}
 
 void check_types(const ModelSpec& model, const Encoding& text) {
   if (model.token_types == 0) return;
@@ -55,7 +45,8 @@ Reading TextReader::encode(const Request& request) const {
     reading.truncated = true;
   }
   check_types(replica_.spec(), reading.text);
-  drop_padding_at_the_end(replica_.spec(), replica_.files().config, reading.text);
+  drop_padding_at_the_end(replica_, reading.text.ids);
+  reading.text.type_ids.resize(reading.text.ids.size());
   if (settings_.masks_only) find_masks(reading);
   return reading;
 }

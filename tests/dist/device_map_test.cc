@@ -88,6 +88,18 @@ TEST_F(DeviceMaps, WhatCannotBeIsRefusedBeforeAnythingIsLoaded) {
           4, "cannot make a file");
 }
 
+/// A program started by one that has a map has flags of its own, and warns by itself.
+TEST_F(DeviceMaps, AnotherRunsMapInTheEnvironmentDoesNotCount) {
+  const std::string own = "env TRIREME_DEVICE_MAP='{\"\": \"tpu:9\"}' TRIREME_WARNINGS_BY=1 ";
+  const std::string command =
+      trireme_program() + " run --model " + model + " ROMEO: -n 20 --seed 1 --temperature 0.8";
+  for (const char* flags : {"", " -tp 2", " --device-map auto --max-memory 0=40MiB,1=40MiB"}) {
+    const Outcome outcome = run("/bin/sh", {"-c", own + command + flags});
+    EXPECT_EQ(outcome.exit_code, 0) << flags << outcome.err;
+    EXPECT_EQ(outcome.out, alone_.out) << flags;
+  }
+}
+
 TEST_F(DeviceMaps, ThePlanDrawsThem) {
   const Outcome outcome =
       run(trireme_program(), {"plan", "--model", model, "--no-speed", "--max-memory", "0=21MiB",

@@ -126,6 +126,21 @@ TEST_P(ForwardParity, PaddedBatchesGiveTheGoldens) {
   }
 }
 
+/// transformers' classifiers on decoders read the last token that is no padding, mask or not.
+TEST_P(ForwardParity, ACausalClassifierPassesOverPaddingAtTheEnd) {
+  Engine engine(options_for(GetParam()));
+  if (engine.kind() != ModelKind::classifier || golden_.has("type_ids.2")) return;
+  const bool causal = GetParam().filename().string().starts_with("gpt2") ||
+                      GetParam().filename().string().starts_with("llama");
+  if (!causal) return;
+  const Padded batch = padded(golden_, "ids", false);  // with id 0, which is pad_token_id
+  const TensorMap out = engine.forward({{"input_ids", batch.ids}});
+  for (std::size_t i = 0; i < batch.lengths.size(); ++i) {
+    const std::string wanted = "values." + std::to_string(i);
+    expect_near(row(out.at("logits"), i, 0, 0), golden_.floats(wanted), wanted);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Golden, ForwardParity, ::testing::ValuesIn(task_golden_directories()),
                          [](const auto& param) { return param.param.filename().string(); });
 

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <filesystem>
+
 #include "core/error.h"
 #include "models/registry.h"
 #include "models/shapes.h"
@@ -195,6 +198,47 @@ TEST_F(DeviceMap, TheRestGoesToDiskOnceBehindADeviceThatHoldsNothing) {
   EXPECT_EQ(placement.stages[0].device, "cpu:1");
   EXPECT_TRUE(placement.uses_disk());
   expect_covers(with_disk, placement);
+}
+
+TEST(RangeBytesTest, AreThoseOfDeviceBytes) {
+  const std::filesystem::path tasks =
+      std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/data/tasks";
+  for (const char* name : {"bert_masked", "bert_mean", "gpt2_classify", "t5", "t5_gated",
+                           "torch_transformer", "../golden/llama3", "../golden/gpt2_untied"}) {
+    const auto model = make_model(HfConfig::read(tasks / name / "config.json"), DType::bf16);
+    const ModelSpec& spec = model->spec();
+    const MemoryLimits limits{.max_model_len = 64,
+                              .max_sequences = 4,
+                              .max_step_tokens = 64,
+                              .max_source_len = spec.is_encoder_decoder() ? 64 : 0};
+    const RangeBytes bytes(spec, limits);
+    const auto blocks = static_cast<std::int64_t>(spec.blocks.size());
+    for (std::int64_t begin = 0; begin < blocks; ++begin) {
+      for (std::int64_t end = begin; end <= blocks; ++end) {
+        ASSERT_EQ(bytes({begin, end}, 7), device_bytes(spec, limits, {begin, end}, end, 7))
+            << name << " " << begin << " to " << end;
+      }
+    }
+  }
+}
+
+/// A config.json may say 4096 layers; what a plan takes may not grow with their cube.
+TEST(DeepDeviceMap, ManyLayersAreLaidOutInNoTime) {
+  std::string config(shape_config("tiny"));
+  const std::string four = "\"num_hidden_layers\": 4";
+  config.replace(config.find(four), four.size(), "\"num_hidden_layers\": 1000");
+  const auto model = make_model(HfConfig::parse(config, "config.json"), DType::bf16);
+  MapRequest request;
+  for (int i = 0; i < 8; ++i) {
+    request.devices.push_back({"cpu:" + std::to_string(i), 4000 * mebi});
+  }
+  request.limits = {.max_model_len = 128, .max_sequences = 64, .max_step_tokens = 128};
+  const auto start = std::chrono::steady_clock::now();
+  for (const MapPolicy policy : {MapPolicy::balanced, MapPolicy::balanced_low_0}) {
+    request.policy = policy;
+    EXPECT_GT(place_by_policy(model->spec(), request).stages.size(), 1u);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
 }  // namespace
