@@ -1,22 +1,35 @@
 #include "batch/coordinator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
-#include "core/range.h"
 
 namespace trireme {
 
 bool Coordinator::wants_rows() const {
   return !input_ended_ && queue_.size() < limits_.queued_rows &&
-         queue_bytes_ < limits_.queued_bytes;
+         queue_bytes_ < limits_.queued_bytes && within_window(next_index_);
 }
 
 void Coordinator::add_row(RawRow row) {
   TRIREME_ASSERT(!input_ended_ && row.index == next_index_);
   ++next_index_;
+  unfinished_cost_ += row.cost;
+  enqueue(std::move(row));
+}
+
+void Coordinator::enqueue(RawRow row) {
   queue_bytes_ += row.bytes.size();
-  queue_.emplace_hint(queue_.end(), row.index, std::move(row));
+  if (row.index < candidates_end_) candidates_.insert({row.cost, row.index});
+  queue_.emplace(row.index, std::move(row));
+}
+
+RawRow Coordinator::dequeue(std::uint64_t index) {
+  RawRow row = std::move(queue_.extract(index).mapped());
+  queue_bytes_ -= row.bytes.size();
+  candidates_.erase({row.cost, row.index});
+  return row;
 }
 
 void Coordinator::skip_row(std::uint64_t index) {
@@ -36,21 +49,59 @@ Coordinator::Lost Coordinator::remove_worker(WorkerId id, bool crashed) {
   workers_.erase(worker);
   Lost lost;
   for (auto entry = in_flight_.begin(); entry != in_flight_.end();) {
-    if (entry->second.worker != id) {
-      ++entry;
-      continue;
-    }
-    RawRow& row = entry->second.row;
+    const auto here = entry++;
+    if (here->second.worker != id) continue;
     if (suspect && crashed) {
-      lost.convicted = row;
+      lost.convicted = here->second.row;
     } else {
       ++lost.again;
     }
-    if (!suspect && !crashed) queue_bytes_ += row.bytes.size();
-    (suspect || crashed ? suspects_ : queue_).emplace(entry->first, std::move(row));
-    entry = in_flight_.erase(entry);
+    give_back(here, suspect || crashed ? suspects_ : queue_);
   }
   return lost;
+}
+
+void Coordinator::give_back(std::map<std::uint64_t, InFlight>::iterator entry, Rows& to) {
+  RawRow row = std::move(entry->second.row);
+  in_flight_.erase(entry);
+  if (&to == &queue_) {
+    enqueue(std::move(row));
+  } else {
+    to.emplace(row.index, std::move(row));
+  }
+}
+
+void Coordinator::return_rows(WorkerId id, std::span<const std::uint64_t> rows) {
+  const auto worker = workers_.find(id);
+  if (worker == workers_.end()) return;
+  for (const std::uint64_t row : rows) {
+    const auto entry = in_flight_.find(row);
+    if (entry == in_flight_.end() || entry->second.worker != id) continue;
+    --worker->second.rows;
+    worker->second.cost -= entry->second.row.cost;
+    const bool suspect = std::exchange(worker->second.has_suspect, false);
+    give_back(entry, suspect ? suspects_ : queue_);
+  }
+}
+
+std::optional<Coordinator::WorkerId> Coordinator::whom_to_ask_back() {
+  if (!input_ended_ || !queue_.empty()) return std::nullopt;
+  const auto idles = [](const auto& entry) {
+    return entry.second.rows == 0 && !entry.second.retired;
+  };
+  if (std::none_of(workers_.begin(), workers_.end(), idles)) return std::nullopt;
+  for (auto& [id, worker] : workers_) {
+    if (worker.rows < 2 || worker.asked_back) continue;
+    worker.asked_back = true;
+    return id;
+  }
+  return std::nullopt;
+}
+
+void Coordinator::retire(WorkerId id) {
+  if (const auto worker = workers_.find(id); worker != workers_.end()) {
+    worker->second.retired = true;
+  }
 }
 
 std::uint64_t Coordinator::first_unfinished() const {
@@ -62,8 +113,23 @@ std::uint64_t Coordinator::first_unfinished() const {
 }
 
 /// While more rows may come, a worker may fill up; what is left at the end is shared out evenly.
-std::uint64_t Coordinator::share() const {
-  return std::max<std::uint64_t>(1, (unfinished() + workers_.size() - 1) / workers_.size());
+std::uint64_t Coordinator::share() const { return (unfinished() + takers() - 1) / takers(); }
+
+/// Workers that are handed rows.
+std::uint64_t Coordinator::takers() const {
+  return static_cast<std::uint64_t>(std::count_if(
+      workers_.begin(), workers_.end(), [](const auto& entry) { return !entry.second.retired; }));
+}
+
+/// Nor does a worker get more work than its share, unless nobody has less to do.
+
+bool Coordinator::has_room_for(const Worker& worker, const RawRow& row) const {
+  if (worker.rows == 0) return true;
+  if (worker.rows >= std::min(worker.capacity, share())) return false;
+  if ((worker.cost + row.cost) * takers() <= unfinished_cost_) return true;
+  return std::none_of(workers_.begin(), workers_.end(), [&](const auto& other) {
+    return other.second.cost < worker.cost && !other.second.retired;
+  });
 }
 
 bool Coordinator::within_window(std::uint64_t row) const {
@@ -71,11 +137,23 @@ bool Coordinator::within_window(std::uint64_t row) const {
   return row == first || (row - first < limits_.window_rows && ahead_bytes_ < limits_.window_bytes);
 }
 
-RawRow Coordinator::take_from_queue() {
-  RawRow row = std::move(queue_.begin()->second);
-  queue_.erase(queue_.begin());
-  queue_bytes_ -= row.bytes.size();
-  return row;
+/// Rows that stand near enough to the first of the queue may go out before it.
+void Coordinator::consider_more() {
+  const std::uint64_t end = queue_.begin()->first + limits_.order_rows;
+  for (auto row = queue_.lower_bound(candidates_end_); row != queue_.end() && row->first < end;
+       ++row) {
+    candidates_.insert({row->second.cost, row->first});
+    candidates_end_ = row->first + 1;
+  }
+}
+
+std::optional<std::uint64_t> Coordinator::next_row() {
+  if (queue_.empty()) return std::nullopt;
+  consider_more();
+  for (const Candidate& candidate : candidates_) {
+    if (within_window(candidate.row)) return candidate.row;
+  }
+  return std::nullopt;
 }
 
 std::vector<RawRow> Coordinator::rows_for(WorkerId id) {
@@ -83,38 +161,38 @@ std::vector<RawRow> Coordinator::rows_for(WorkerId id) {
   TRIREME_ASSERT(found != workers_.end());
   Worker& worker = found->second;
   std::vector<RawRow> rows;
+  if (worker.retired) return rows;
   if (worker.rows == 0 && !suspects_.empty()) {
     worker.has_suspect = true;
     hand_out(std::move(suspects_.extract(suspects_.begin()).mapped()), id, worker, rows);
   }
   if (worker.has_suspect) return rows;
-  const std::uint64_t target = std::min(worker.capacity, share());
-  while (worker.rows < target && !queue_.empty() && within_window(queue_.begin()->first)) {
-    hand_out(take_from_queue(), id, worker, rows);
+  for (auto row = next_row(); row && has_room_for(worker, queue_.at(*row)); row = next_row()) {
+    hand_out(dequeue(*row), id, worker, rows);
   }
   return rows;
 }
 
 void Coordinator::hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows) {
+  ++worker.rows;
+  worker.cost += row.cost;
+  worker.asked_back = false;
   rows.push_back(row);
   in_flight_.emplace(row.index, InFlight{std::move(row), id});
-  ++worker.rows;
 }
 
 std::optional<RawRow> Coordinator::take_unfinished(std::uint64_t row) {
   if (const auto entry = in_flight_.find(row); entry != in_flight_.end()) {
     Worker& worker = workers_.at(entry->second.worker);
     --worker.rows;
+    worker.cost -= entry->second.row.cost;
     worker.has_suspect = false;
     RawRow taken = std::move(entry->second.row);
     in_flight_.erase(entry);
     return taken;
   }
   if (auto entry = suspects_.extract(row)) return std::move(entry.mapped());
-  if (auto entry = queue_.extract(row)) {
-    queue_bytes_ -= entry.mapped().bytes.size();
-    return std::move(entry.mapped());
-  }
+  if (queue_.contains(row)) return dequeue(row);
   return std::nullopt;
 }
 
@@ -122,6 +200,7 @@ std::optional<RawRow> Coordinator::on_result(std::uint64_t row, std::uint64_t li
                                              bool failed) {
   std::optional<RawRow> taken = take_unfinished(row);
   if (!taken) return std::nullopt;
+  unfinished_cost_ -= taken->cost;
   failed_rows_ += failed ? 1 : 0;
   ahead_.emplace(row, line_bytes);
   ahead_bytes_ += line_bytes;

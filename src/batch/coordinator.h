@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <span>
 #include <vector>
 
 #include "batch/raw_row.h"
@@ -11,7 +13,9 @@
 namespace trireme {
 
 /// Rows come in from the reader in order, go out to workers that have room, and are forgotten when
-/// their result is there. A dead worker's rows go out again, first of all and in order.
+/// their result is there. Among the first so many that wait, the one that will take longest goes
+/// out first: a long row that comes last would leave one worker at work and the others idle. A dead
+/// worker's rows go out again.
 ///
 /// A worker that crashed may have been killed by one of its rows. They become suspects: each goes
 /// out alone, to a worker that holds nothing else. Whoever crashes with a suspect has convicted it.
@@ -23,6 +27,8 @@ class Coordinator {
     /// How far rows may finish ahead of the first that is not: bounds what waits for its turn.
     std::uint64_t window_rows = 65536;
     std::uint64_t window_bytes = std::uint64_t{256} << 20;  ///< of finished lines
+    /// How far behind the first that waits a row may stand and yet go out before it.
+    std::uint64_t order_rows = 1024;
   };
   using WorkerId = std::uint32_t;
 
@@ -52,6 +58,14 @@ class Coordinator {
   /// share, so that no worker idles while another has a queue.
   std::vector<RawRow> rows_for(WorkerId worker);
 
+  /// The worker has not begun these rows, and will not: they go out again.
+  void return_rows(WorkerId worker, std::span<const std::uint64_t> rows);
+  /// Near the end, while one worker idles: another that may hold rows that it has not begun, to be
+  /// asked for them. Each is named once, until it gets more rows.
+  std::optional<WorkerId> whom_to_ask_back();
+  /// The worker is to get no more rows.
+  void retire(WorkerId worker);
+
   /// A row's result is there. Returns the row, or nothing when it was answered before (by a worker
   /// that was taken for dead, say).
   std::optional<RawRow> on_result(std::uint64_t row, std::uint64_t line_bytes, bool failed);
@@ -69,26 +83,45 @@ class Coordinator {
   struct Worker {
     std::uint64_t capacity = 0;
     std::uint64_t rows = 0;
+    std::uint64_t cost = 0;    ///< of these
     bool has_suspect = false;  ///< and nothing else
+    bool asked_back = false;
+    bool retired = false;
   };
   struct InFlight {
     RawRow row;
     WorkerId worker = 0;
   };
   using Rows = std::map<std::uint64_t, RawRow>;
+  struct Candidate {
+    std::uint64_t cost = 0;
+    std::uint64_t row = 0;
+    bool operator<(const Candidate& other) const {
+      return cost != other.cost ? cost > other.cost : row < other.row;
+    }
+  };
 
   std::uint64_t unfinished() const { return queue_.size() + suspects_.size() + in_flight_.size(); }
   std::uint64_t first_unfinished() const;
   std::uint64_t share() const;
+  std::uint64_t takers() const;
+  bool has_room_for(const Worker& worker, const RawRow& row) const;
   bool within_window(std::uint64_t row) const;
-  RawRow take_from_queue();
+  void enqueue(RawRow row);
+  RawRow dequeue(std::uint64_t row);
+  void consider_more();
+  std::optional<std::uint64_t> next_row();
+  void give_back(std::map<std::uint64_t, InFlight>::iterator entry, Rows& to);
   void hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows);
   std::optional<RawRow> take_unfinished(std::uint64_t row);
 
   Limits limits_;
-  Rows queue_;  ///< in order: a dead worker's rows come before new ones
+  Rows queue_;
   std::uint64_t queue_bytes_ = 0;
-  Rows suspects_;  ///< that nobody holds
+  std::set<Candidate> candidates_;     ///< the first of the queue, longest first
+  std::uint64_t candidates_end_ = 0;   ///< rows of the queue below are among them
+  std::uint64_t unfinished_cost_ = 0;  ///< of rows that wait or are at work
+  Rows suspects_;                      ///< that nobody holds
   std::map<std::uint64_t, InFlight> in_flight_;
   std::map<WorkerId, Worker> workers_;
   std::map<std::uint64_t, std::uint64_t>

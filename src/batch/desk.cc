@@ -38,6 +38,15 @@ std::unique_ptr<ByteSource> open_input(const BatchJob& job) {
   return open_bytes(job.input);
 }
 
+/// Where the output goes there must be room for more.
+std::filesystem::path scratch_folder(const std::string& output) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(output, error) || !std::filesystem::exists(output, error)) {
+    return std::filesystem::path(output).parent_path();
+  }
+  return std::filesystem::temp_directory_path(error);
+}
+
 }  // namespace
 
 Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progress,
@@ -48,9 +57,11 @@ Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progr
                            .now = job.now,
                            .restart = job.restart,
                            .overwrite = job.overwrite})),
-      server_(input_, *output_, job.rows, std::move(send)),
+      server_(input_, *output_, job.rows, std::move(send),
+              {.strict = job.strict, .scratch = scratch_folder(job.output)}),
       on_progress_(std::move(on_progress)),
-      on_notice_(std::move(on_notice)) {}
+      on_notice_(std::move(on_notice)),
+      resume_command_(job.resume_command) {}
 
 void Desk::turn() {
   server_.turn();
@@ -64,11 +75,37 @@ BatchOutcome Desk::finish() {
           output_->failed_rows() > 0 ? 3 : 0, true};
 }
 
+bool Desk::wind_up(int stop_requests) {
+  if (const std::optional<std::string>& failure = server_.failure()) {
+    end_ = {*failure + "; --strict ends the job at the first row that fails",
+            exit_code(ErrorKind::input)};
+  } else if (stop_requests > 1 || server_.drained()) {
+    end_ = {"stopped", exit_code(ErrorKind::peer_lost)};
+  } else if (stop_requests > 0 && !draining_) {
+    draining_ = true;
+    server_.drain();
+    const std::uint64_t left = server_.coordinator().in_flight();
+    if (left > 0) {
+      on_notice_(
+          fmt::format("stopping: {} row{} at work {} finished first (Ctrl-C again stops at "
+                      "once)",
+                      left, left == 1 ? "" : "s", left == 1 ? "is" : "are"));
+    }
+  }
+  return end_.has_value();
+}
+
+BatchOutcome Desk::end_early() const { return end_early(end_->reason, end_->exit_code); }
+
 BatchOutcome Desk::end_early(const std::string& reason, int exit_code) const {
-  on_notice_(reason +
-             (output_->resumable()
-                  ? "; everything finished so far is kept, and the same command goes on from there"
-                  : "; the output is not complete, and only a file's can be resumed"));
+  std::string text = reason;
+  if (!output_->resumable()) {
+    text += "; the output is not complete, and only a file's can be resumed";
+  } else {
+    text += "; everything finished so far is kept, and the same command goes on from there";
+    if (!resume_command_.empty()) text += ":\n  " + resume_command_;
+  }
+  on_notice_(text);
   return {finished_rows(), output_->failed_rows(), exit_code, true};
 }
 

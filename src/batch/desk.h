@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "batch/job.h"
 #include "batch/ledger.h"
@@ -26,6 +28,11 @@ class Desk {
   void turn();
   /// All rows are answered: completes the output.
   BatchOutcome finish();
+  /// Whether the job is to end before it is done: it has been asked to stop (see BatchJob) and
+  /// nothing is at work any more, or a row has failed that must not. Call after every turn.
+  bool wind_up(int stop_requests);
+  /// Ends for what wind_up() has found.
+  BatchOutcome end_early() const;
   /// Ends early, with `exit_code`: says why and what becomes of the rows so far.
   BatchOutcome end_early(const std::string& reason, int exit_code) const;
 
@@ -37,6 +44,13 @@ class Desk {
   BatchServer server_;
   OnBatchProgress on_progress_;
   OnBatchNotice on_notice_;
+  std::string resume_command_;
+  struct End {
+    std::string reason;
+    int exit_code = 0;
+  };
+  std::optional<End> end_;
+  bool draining_ = false;
 };
 
 }  // namespace trireme

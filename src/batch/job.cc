@@ -128,8 +128,8 @@ class RankZero {
       desk_.turn();
       if (desk_.done()) {
         outcome_ = desk_.finish();
-      } else if (job_.should_stop && job_.should_stop()) {
-        outcome_ = desk_.end_early("stopped", exit_code(ErrorKind::peer_lost));
+      } else if (desk_.wind_up(job_.stop_requests ? job_.stop_requests() : 0)) {
+        outcome_ = desk_.end_early();
       }
     } catch (const Error&) {
       failure_ = std::current_exception();

@@ -22,12 +22,18 @@ struct BatchJob {
   RowSettings rows;
   bool restart = false;
   bool overwrite = false;
-  bool stats = false;  ///< every rank prints what it held and did on standard error
+  bool strict = false;  ///< the first row that fails ends the job
+  bool stats = false;   ///< every rank prints what it held and did on standard error
   std::int64_t now =
       0;  ///< seconds since the epoch: what strftime_now says, unless the job resumes
-  /// Asked several times a second from when the ranks have been started (this process's own model:
-  /// loaded); true ends the job so that it can be resumed, with exit code 5. May be empty.
-  std::function<bool()> should_stop;
+  /// How often somebody has asked the job to stop; asked several times a second from when the ranks
+  /// have been started (this process's own model: loaded). After the first time the rows that have
+  /// begun are finished, after the second nothing is waited for; either way the job can be resumed,
+  /// and the exit code is 5. May be empty.
+  std::function<int()> stop_requests;
+  std::string resume_command;  ///< for people, who may copy it
+  /// How often a replica is started again without any row answered in between.
+  int max_restarts = 3;
   /// On the first rank, before anything is loaded: see Ranks. May settle what the job leaves open.
   /// May be empty.
   std::function<void(BatchJob& job, const Hosts& hosts)> check;

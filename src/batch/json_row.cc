@@ -194,10 +194,13 @@ void read_identity(const dom::object& row, RowReply& reply) {
               kind_of(*custom_id));
     }
     reply.custom_id = json_string(text_of(*custom_id));
+    reply.has_own_id = true;
   } else if (id && id->is_string()) {
     reply.id = json_string(text_of(*id));
+    reply.has_own_id = true;
   } else if (id && id->is_number()) {
     reply.id = simdjson::minify(*id);
+    reply.has_own_id = true;
   } else if (id) {
     bad_row("invalid_field", "field \"id\" must be a string or a number, but is {}", kind_of(*id));
   }

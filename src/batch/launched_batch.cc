@@ -22,8 +22,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int most_restarts = 3;  // of one replica without any row answered in between
-constexpr int stopped = 5;        // the exit code of a job that can be resumed
+constexpr int stopped = 5;  // the exit code of a job that can be resumed
 /// Rows that crash their replica one after the other, with none answered in between: then it is not
 /// the rows' fault.
 constexpr std::uint64_t most_crashes_in_a_row = 16;
@@ -63,7 +62,7 @@ class LaunchedBatch {
     launcher_.start();
     for (desk_.turn(); !desk_.done(); desk_.turn()) {
       // The ranks hold nothing that must be kept: they are killed with the launcher.
-      if (stop_wanted()) return desk_.end_early("stopped", stopped);
+      if (desk_.wind_up(stop_requests())) return desk_.end_early();
       if (end_) return desk_.end_early(end_->reason, end_->exit_code);
       if (!launcher_.any_running()) return desk_.end_early("no replica is left", stopped);
       wait_and_receive();
@@ -140,6 +139,8 @@ class LaunchedBatch {
     if (culprit) convict(*culprit);
     if (is_hopeless(event)) {
       end_ = {event.text + ", and would do so again", event.exit_code};
+    } else if (!end_ && stop_requests() > 0) {
+      on_notice_(event.text);  // and nobody is needed in its place
     } else if (!end_ && may_restart(group)) {
       on_notice_(fmt::format("replica {} starts again; its unfinished rows go to whoever is free",
                              event.group));
@@ -148,14 +149,14 @@ class LaunchedBatch {
       on_notice_(
           fmt::format("replica {} has ended {} times without any row answered in between; "
                       "it is left out",
-                      event.group, most_restarts + 1));
+                      event.group, job_.max_restarts + 1));
     }
   }
 
   bool may_restart(std::size_t group) {
     Restarts& restarts = restarts_[group];
     if (desk_.finished_rows() != restarts.rows_at) restarts = {0, desk_.finished_rows()};
-    return ++restarts.count <= most_restarts;
+    return ++restarts.count <= job_.max_restarts;
   }
 
   void convict(const RawRow& row) {
@@ -174,7 +175,7 @@ class LaunchedBatch {
             stopped};
   }
 
-  bool stop_wanted() const { return job_.should_stop && job_.should_stop(); }
+  int stop_requests() const { return job_.stop_requests ? job_.stop_requests() : 0; }
 
   /// The output is complete. Who is still loading the model, after a restart perhaps, is not waited
   /// for.
@@ -188,7 +189,7 @@ class LaunchedBatch {
         launcher_.kill_group(group, "the job is done");
       }
     }
-    while (launcher_.any_running() && !stop_wanted()) {
+    while (launcher_.any_running() && stop_requests() == 0) {
       for (int group = 0; group < launcher_.groups(); ++group) {
         if (launcher_.running(group)) launcher_.control(group).flush();
       }

@@ -160,8 +160,10 @@ void visit_message(Io& io, Message& message) {
       io.number(result.prompt_tokens);
       io.number(result.new_tokens);
     });
+  } else if constexpr (std::is_same_v<M, ReturnedMessage>) {
+    io.list(message.rows, [&io](auto& row) { io.number(row); });
   } else {
-    static_assert(std::is_same_v<M, StopMessage>);
+    static_assert(std::is_same_v<M, StopMessage> || std::is_same_v<M, RecallMessage>);
   }
 }
 

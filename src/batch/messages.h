@@ -48,8 +48,16 @@ struct ResultsMessage {
 /// Coordinator -> worker: no more rows, end.
 struct StopMessage {};
 
-using BatchMessage =
-    std::variant<ReadyMessage, JobMessage, RowsMessage, ResultsMessage, StopMessage>;
+/// Coordinator -> worker: give back the rows that you have not begun.
+struct RecallMessage {};
+
+/// Worker -> coordinator: I have not begun these, and will not.
+struct ReturnedMessage {
+  std::vector<std::uint64_t> rows;
+};
+
+using BatchMessage = std::variant<ReadyMessage, JobMessage, RowsMessage, ResultsMessage,
+                                  StopMessage, RecallMessage, ReturnedMessage>;
 
 std::string encode(const BatchMessage& message);
 

@@ -20,6 +20,7 @@ struct RawRow {
   std::uint64_t line = 0;   ///< of the input, from 1: where the row begins
   std::string bytes;        ///< without the line end
   RowDefect defect = RowDefect::none;
+  std::uint64_t cost = 1;  ///< expected work, in tokens: the coordinator's own, not sent
 
   /// Tells whether a row is the one that a journal remembers.
   std::uint64_t hash() const { return mixed(fnv1a(bytes) + static_cast<std::uint64_t>(defect)); }

@@ -227,7 +227,10 @@ void RowCodec::decode_csv(const RawRow& row, DecodedRow& decoded) {
     bad_row("invalid_csv", "{} fields, but the header has {}", fields->size(),
             settings_.csv_header.size());
   }
-  if (csv_id_) decoded.reply.id = json_string((*fields)[*csv_id_]);
+  if (csv_id_) {
+    decoded.reply.id = json_string((*fields)[*csv_id_]);
+    decoded.reply.has_own_id = !(*fields)[*csv_id_].empty();
+  }
   const std::string& prompt = decoded.request.prompt.emplace(
       template_.empty() ? (*fields)[csv_prompt_] : filled(template_, csv_columns_, *fields));
   if (csv_pair_) decoded.request.text_pair = (*fields)[*csv_pair_];

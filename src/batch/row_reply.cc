@@ -1,6 +1,7 @@
 #include "batch/row_reply.h"
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <cmath>
@@ -214,6 +215,18 @@ std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill) {
 std::string encode_error(const RowReply& reply, const RequestError& error) {
   return reply.kind == RowReply::Kind::plain ? error_line(reply, error)
                                              : openai_line(reply, error, "");
+}
+
+RequestError error_in(std::string_view line) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object error;
+  std::string_view code;
+  std::string_view message;
+  if (parser.parse(simdjson::padded_string(line))["error"].get(error) != simdjson::SUCCESS)
+    return {};
+  if (error["code"].get(code) != simdjson::SUCCESS) code = "";
+  if (error["message"].get(message) != simdjson::SUCCESS) message = "";
+  return {std::string(code), std::string(message)};
 }
 
 }  // namespace trireme

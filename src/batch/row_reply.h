@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "trireme/result.h"
 
@@ -19,6 +20,13 @@ struct RowReply {
   std::string model;      ///< as an OpenAI batch row spells it
   std::uint64_t index = 0;
   std::uint64_t hash = 0;  ///< of the row's bytes
+  bool has_own_id = false;
+
+  /// JSON: what the row calls itself; empty if nothing.
+  std::string_view own_id() const {
+    if (!has_own_id) return {};
+    return kind == Kind::plain ? id : custom_id;
+  }
 };
 
 /// One line, without its end: {"id", "text", "prompt_tokens", "completion_tokens",
@@ -44,5 +52,8 @@ std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill);
 
 /// The line of a row that failed, whatever was asked for.
 std::string encode_error(const RowReply& reply, const RequestError& error);
+
+/// What a failed row's line says, in any of these forms.
+RequestError error_in(std::string_view line);
 
 }  // namespace trireme

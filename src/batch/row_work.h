@@ -23,8 +23,7 @@ class RowWork {
   void step();
   /// Rows answered since the last call.
   std::vector<RowResult> take_answers() { return std::exchange(answers_, {}); }
-  /// No row is at work.
-  bool idle() const { return replies_.empty(); }
+  std::size_t rows_at_work() const { return replies_.size(); }
 
  private:
   void submit(std::uint64_t row, const Request& request);

@@ -2,11 +2,36 @@
 
 #include <string.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace trireme {
 
 namespace {
+
+/// Expected work. An answer's token takes about as long as many of a prompt, which are computed
+/// together; that no other row waits for one that comes last is all that this is for.
+std::uint64_t cost_of(const Request& request) {
+  constexpr std::uint64_t bytes_per_token = 4;
+  constexpr std::uint64_t prompt_tokens_per_new_one = 8;
+  constexpr std::int64_t most_tokens = std::int64_t{1} << 30;
+  const auto size = [](const auto& given) { return given ? given->size() : 0; };
+  const std::uint64_t prompt =
+      (size(request.prompt) + size(request.messages)) / bytes_per_token + size(request.token_ids);
+  const std::int64_t answer = request.sampling.max_new_tokens.value_or(0);
+  return 1 + prompt +
+         prompt_tokens_per_new_one *
+             static_cast<std::uint64_t>(std::clamp<std::int64_t>(answer, 0, most_tokens));
+}
+
+/// An id for a message; a row may have a long one.
+std::string shortened(std::string_view id) {
+  std::size_t end = 60;
+  if (id.size() <= end) return std::string(id);
+  while (end > 0 && (static_cast<unsigned char>(id[end]) & 0xc0u) == 0x80u) --end;
+  return std::string(id.substr(0, end)) + "...";
+}
 
 RequestError crash_error(int signal) {
   const char* const name = sigdescr_np(signal);
@@ -18,8 +43,14 @@ RequestError crash_error(int signal) {
 
 }  // namespace
 
-BatchServer::BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send)
-    : input_(input), output_(output), settings_(std::move(settings)), send_(std::move(send)) {
+BatchServer::BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send,
+                         Rules rules)
+    : input_(input),
+      output_(output),
+      settings_(std::move(settings)),
+      send_(std::move(send)),
+      rules_(std::move(rules)),
+      ids_(rules_.scratch) {
   settings_.format = input.format();
   settings_.delimiter = input.delimiter();
   settings_.csv_header = input.csv_header();
@@ -34,6 +65,8 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
     send_(worker, encode(JobMessage{settings_}));
   } else if (const auto* answered = std::get_if<ResultsMessage>(&message)) {
     for (const RowResult& result : answered->results) answer(result);
+  } else if (const auto* returned = std::get_if<ReturnedMessage>(&message)) {
+    coordinator_.return_rows(worker, returned->rows);
   } else {
     fail(ErrorKind::peer_lost, "a worker sent a message that only the coordinator sends");
   }
@@ -42,7 +75,11 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
 void BatchServer::answer(const RowResult& result) {
   const std::optional<RawRow> row =
       coordinator_.on_result(result.row, result.line.size(), result.failed);
-  if (!row) return;
+  if (!row || failure_) return;
+  if (rules_.strict && result.failed) {
+    failure_ = error_in(result.line).message;
+    return;
+  }
   output_.write(*row, result.line, result.failed);
   prompt_tokens_ += result.prompt_tokens;
   new_tokens_ += result.new_tokens;
@@ -58,11 +95,35 @@ std::optional<RawRow> BatchServer::lose(Coordinator::WorkerId worker, int crash)
 
 void BatchServer::turn() {
   read_rows();
-  for (const Coordinator::WorkerId worker : workers_) hand_out(worker);
+  if (!draining_) {
+    hand_out();
+    while (const auto worker = coordinator_.whom_to_ask_back()) {
+      send_(*worker, encode(RecallMessage{}));
+    }
+  }
   output_.tick();
 }
 
-void BatchServer::hand_out(Coordinator::WorkerId worker) {
+void BatchServer::drain() {
+  draining_ = true;
+  for (const Coordinator::WorkerId worker : workers_) send_(worker, encode(RecallMessage{}));
+}
+
+void BatchServer::retire(Coordinator::WorkerId worker) {
+  coordinator_.retire(worker);
+  send_(worker, encode(RecallMessage{}));
+}
+
+/// A row that one worker leaves to another may keep the first from those behind it: until nobody
+/// takes any more.
+void BatchServer::hand_out() {
+  for (bool more = true; more;) {
+    more = false;
+    for (const Coordinator::WorkerId worker : workers_) more = hand_out(worker) || more;
+  }
+}
+
+bool BatchServer::hand_out(Coordinator::WorkerId worker) {
   RowsMessage message;
   std::size_t bytes = 0;
   const auto send = [&] {
@@ -70,26 +131,48 @@ void BatchServer::hand_out(Coordinator::WorkerId worker) {
     message.rows.clear();
     bytes = 0;
   };
-  for (RawRow& row : coordinator_.rows_for(worker)) {
+  std::vector<RawRow> rows = coordinator_.rows_for(worker);
+  for (RawRow& row : rows) {
     bytes += row.bytes.size();
     message.rows.push_back(std::move(row));
     if (bytes >= large_message) send();
   }
   if (!message.rows.empty()) send();
+  return !rows.empty();
 }
 
 void BatchServer::read_rows() {
-  while (!input_ended_ && coordinator_.wants_rows() && input_.ready()) {
+  while (!input_ended_ && !draining_ && coordinator_.wants_rows() && input_.ready()) {
     std::optional<RawRow> row = input_.next();
-    if (!row) {
+    if (row) {
+      take_row(std::move(*row));
+    } else {
       input_ended_ = true;
       coordinator_.end_of_input();
-    } else if (output_.has(*row)) {
-      coordinator_.skip_row(row->index);
-    } else {
-      coordinator_.add_row(std::move(*row));
     }
   }
+}
+
+void BatchServer::take_row(RawRow row) {
+  DecodedRow decoded = codec_->decode(row);
+  check_id(row, decoded);
+  if (output_.has(row)) return coordinator_.skip_row(row.index);
+  row.cost = cost_of(decoded.request);
+  const std::uint64_t index = row.index;
+  coordinator_.add_row(std::move(row));
+  // No worker is needed to say what is wrong with the row itself.
+  if (decoded.error) answer({index, true, encode_error(decoded.reply, *decoded.error)});
+}
+
+/// Answers are found by their ids: the first row keeps an id that comes twice.
+void BatchServer::check_id(const RawRow& row, DecodedRow& decoded) {
+  const std::string_view id = decoded.reply.own_id();
+  if (id.empty()) return;
+  const std::optional<std::uint64_t> first = ids_.add(id, row.line);
+  if (!first || decoded.error) return;
+  decoded.error = {"duplicate_id", fmt::format("line {}: the id {} is that of line {}, too: give "
+                                               "each row its own",
+                                               row.line, shortened(id), *first)};
 }
 
 }  // namespace trireme

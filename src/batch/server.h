@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "batch/coordinator.h"
+#include "batch/id_table.h"
 #include "batch/ledger.h"
 #include "batch/messages.h"
 #include "batch/row_codec.h"
@@ -19,8 +20,13 @@ class BatchServer {
  public:
   using Send = std::function<void(Coordinator::WorkerId, const std::string& message)>;
 
+  struct Rules {
+    bool strict = false;                 ///< the first row that fails ends the job
+    std::filesystem::path scratch = "";  ///< a folder with room for the ids of many rows
+  };
+
   /// `settings`: as the command line says; format and CSV header come from the input.
-  BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send);
+  BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send, Rules rules);
 
   /// A message from a worker; a new worker's first is its ReadyMessage.
   void receive(Coordinator::WorkerId worker, std::string_view message);
@@ -30,6 +36,15 @@ class BatchServer {
   std::optional<RawRow> lose(Coordinator::WorkerId worker, int crash = 0);
   /// Reads on and hands out rows. Call after every round of messages.
   void turn();
+
+  /// From now on no row is read or handed out, and workers give back what they have not begun.
+  void drain();
+  /// Nothing is at work any more.
+  bool drained() const { return draining_ && coordinator_.in_flight() == 0; }
+  /// The worker gives back what it has not begun and gets no more.
+  void retire(Coordinator::WorkerId worker);
+  /// Under Rules::strict: what is wrong with the row that failed; it is not written.
+  const std::optional<std::string>& failure() const { return failure_; }
 
   bool done() const { return coordinator_.done(); }
   /// Completes the output, when done. Telling the workers to stop is up to who owns the channels.
@@ -42,7 +57,10 @@ class BatchServer {
 
  private:
   void read_rows();
-  void hand_out(Coordinator::WorkerId worker);
+  void take_row(RawRow row);
+  void check_id(const RawRow& row, DecodedRow& decoded);
+  void hand_out();
+  bool hand_out(Coordinator::WorkerId worker);
   void answer(const RowResult& result);
 
   RowReader& input_;
@@ -50,9 +68,13 @@ class BatchServer {
   RowSettings settings_;
   std::optional<RowCodec> codec_;
   Send send_;
+  Rules rules_;
+  IdTable ids_;
   Coordinator coordinator_;
   std::vector<Coordinator::WorkerId> workers_;
   bool input_ended_ = false;
+  bool draining_ = false;
+  std::optional<std::string> failure_;
   std::uint64_t prompt_tokens_ = 0;
   std::uint64_t new_tokens_ = 0;
 };

@@ -1,13 +1,19 @@
 #include "batch/worker.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
+#include <utility>
 
 #include "core/error.h"
 
 namespace trireme {
 
 BatchWorker::BatchWorker(Engine& engine, RowChannel& channel, std::uint64_t capacity)
-    : engine_(engine), channel_(channel) {
+    : engine_(engine),
+      channel_(channel),
+      // Half of the capacity runs; a few more, so that the scheduler always has one to begin.
+      at_work_(std::max<std::uint64_t>(1, capacity / 2 + capacity / 8)) {
   if (const char* const text = std::getenv("TRIREME_TEST_CRASH_ON")) crash_on_ = text;
   channel_.send(encode(ReadyMessage{capacity}));
 }
@@ -26,23 +32,40 @@ bool BatchWorker::turn() {
     engine_.step();  // waits, and is alive
     return true;
   }
+  begin_rows();
   work_->step();
   return send_results();
 }
 
-bool BatchWorker::take(const BatchMessage& message) {
+bool BatchWorker::take(BatchMessage message) {
   if (std::holds_alternative<StopMessage>(message)) return false;
-  if (const auto* job = std::get_if<JobMessage>(&message)) {
+  if (std::holds_alternative<RecallMessage>(message)) {
+    return_waiting();
+  } else if (const auto* job = std::get_if<JobMessage>(&message)) {
     codec_.emplace(job->settings);
     work_.emplace(engine_, job->settings);
-  } else if (const auto* rows = std::get_if<RowsMessage>(&message)) {
-    for (const RawRow& row : rows->rows) start(row);
+  } else if (auto* rows = std::get_if<RowsMessage>(&message)) {
+    if (!codec_) fail(ErrorKind::peer_lost, "the coordinator sent rows before the job");
+    std::move(rows->rows.begin(), rows->rows.end(), std::back_inserter(waiting_));
   }
   return true;
 }
 
-void BatchWorker::start(const RawRow& row) {
-  if (!codec_) fail(ErrorKind::peer_lost, "the coordinator sent rows before the job");
+void BatchWorker::return_waiting() {
+  ReturnedMessage message;
+  for (const RawRow& row : waiting_) message.rows.push_back(row.index);
+  waiting_.clear();
+  channel_.send(encode(message));
+}
+
+void BatchWorker::begin_rows() {
+  while (!waiting_.empty() && work_->rows_at_work() < at_work_) {
+    begin(waiting_.front());
+    waiting_.pop_front();
+  }
+}
+
+void BatchWorker::begin(const RawRow& row) {
   if (!crash_on_.empty() && row.bytes.find(crash_on_) != std::string::npos) std::abort();
   work_->start(codec_->decode(row));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -26,16 +27,21 @@ class BatchWorker {
   /// Turns until there are no more; waits where there is nothing to do.
   void run();
 
-  bool idle() const { return !work_ || work_->idle(); }
+  bool idle() const { return waiting_.empty() && (!work_ || work_->rows_at_work() == 0); }
 
  private:
-  bool take(const BatchMessage& message);
-  void start(const RawRow& row);
+  bool take(BatchMessage message);
+  /// Gives the engine as much as it can have use for; the rest may still be asked back.
+  void begin_rows();
+  void begin(const RawRow& row);
+  void return_waiting();
   /// What has been answered, in messages of a bearable size.
   bool send_results();
 
   Engine& engine_;
   RowChannel& channel_;
+  std::uint64_t at_work_;       ///< most rows that the engine is given at once
+  std::deque<RawRow> waiting_;  ///< not begun
   std::optional<RowCodec> codec_;
   std::optional<RowWork> work_;
   std::string crash_on_;  ///< TRIREME_TEST_CRASH_ON: a row with this text kills the process

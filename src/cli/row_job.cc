@@ -8,7 +8,9 @@
 #include <memory>
 
 #include "cli/progress.h"
+#include "cli/shell_word.h"
 #include "cli/signals.h"
+#include "comm/environment.h"
 #include "trireme/error.h"
 
 namespace trireme {
@@ -56,13 +58,22 @@ class Reporter {
   bool told_resumed_ = false;
 };
 
-/// A stop by signal, from the first question on: before, there is nothing to end politely, and a
+/// Stops by signal, from the first question on: before, there is nothing to end politely, and a
 /// signal does what it always does.
-std::function<bool()> stop_by_signal() {
+std::function<int()> stops_by_signal() {
   return [signals = std::shared_ptr<StopSignals>()]() mutable {
     if (!signals) signals = std::make_shared<StopSignals>();
-    return stop_requested();
+    return stop_requests();
   };
+}
+
+/// What goes on where this job ends: the same words, but for --restart.
+std::string resume_command(const std::vector<std::string>& arguments) {
+  std::string command = "trireme";
+  for (const std::string& word : arguments) {
+    if (word != "--restart") command += " " + shell_quoted(word);
+  }
+  return command;
 }
 
 void check(BatchJob& job, const Hosts& hosts, const RowVerb& verb) {
@@ -85,6 +96,20 @@ void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows) {
       ->type_name("TEXT");
   app.add_flag("--overwrite", job.overwrite, "Replace a finished output");
   app.add_flag("--restart", job.restart, "Forget what an unfinished run has done");
+  app.add_flag("--strict", job.strict, "The first row that fails ends the job");
+  app.add_option("--max-restarts", job.max_restarts,
+                 "How often a replica that ends is started again without any row answered in\n"
+                 "between [3]")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1000000));
+  app.add_option_function<int>(
+         "--peer-timeout",
+         [](const int seconds) {
+           setenv(peer_timeout_variable, std::to_string(seconds).c_str(), 1);
+         },
+         "Seconds after which a rank or host without a sign of life is given up [10]")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(least_peer_timeout, most_peer_timeout));
   app.add_flag("--stats", job.stats, "Print what every rank held and did, as JSON, on stderr");
   arguments.add_exit_code(3, "done, but some rows are error rows");
   arguments.add_exit_code(5, "stopped: the same command resumes");
@@ -117,13 +142,15 @@ int run_row_job(BatchJob job, const RowVerb& verb, const std::vector<std::string
   // One process decides when the job stops: the launcher, or rank 0.
   if (is_launched_batch_rank() || rank_place().rank > 0) ignore_stop_signals();
   if (is_launched_batch_rank()) return serve_batch_in_launched_rank(job);
-  job.should_stop = stop_by_signal();
+  job.stop_requests = stops_by_signal();
+  job.resume_command = resume_command(arguments);
   Reporter reporter(verb.needs.verb);
   const auto run = [&] {
-    if (!needs_ranks(job.options)) {
+    if (rank_place().started) {
       job.check = [&verb](BatchJob& agreed, const Hosts& hosts) { check(agreed, hosts, verb); };
       return run_batch_in_ranks(job, reporter.progress(), reporter.notices());
     }
+    needs_ranks(job.options);  // or refuses more than there can be
     check(job, {}, verb);
     return launch_batch(job, arguments, reporter.progress(), reporter.notices());
   };

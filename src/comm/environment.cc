@@ -181,4 +181,14 @@ RankEnvironment rank_environment() {
   return found;
 }
 
+std::chrono::seconds peer_timeout() {
+  constexpr int usual = 10;
+  const int asked = number(peer_timeout_variable).value_or(usual);
+  if (asked < least_peer_timeout || asked > most_peer_timeout) {
+    fail(ErrorKind::usage, "environment variable {}={}: expected seconds, from {} to {}",
+         peer_timeout_variable, asked, least_peer_timeout, most_peer_timeout);
+  }
+  return std::chrono::seconds(asked);
+}
+
 }  // namespace trireme

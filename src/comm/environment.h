@@ -1,6 +1,7 @@
 // What a process learns about its place among the ranks from its environment, without connecting.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace trireme {
@@ -28,5 +29,13 @@ struct RankEnvironment {
 
 /// Throws Error(usage) when a variable is not a number or contradicts another.
 RankEnvironment rank_environment();
+
+/// How long a rank may show no sign of life before the others give it up: TRIREME_PEER_TIMEOUT, in
+/// seconds, which `--peer-timeout` sets and ranks inherit; else ten.
+inline constexpr const char* peer_timeout_variable = "TRIREME_PEER_TIMEOUT";
+inline constexpr int least_peer_timeout = 2;  ///< seconds: signs of life come once a second
+inline constexpr int most_peer_timeout = 86400;
+/// Throws Error(usage) when the variable is no number between these two.
+std::chrono::seconds peer_timeout();
 
 }  // namespace trireme

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "comm/environment.h"
+
 namespace trireme {
 
 namespace {
@@ -14,8 +16,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds look_every{100};
 constexpr milliseconds beat_every{500};
-/// With the look and the beat that may just have been missed: within ten seconds.
-constexpr milliseconds silent_for{9000};
+/// For the look and the beat that may just have been missed.
+constexpr milliseconds margin{1000};
 /// The ranks beyond the first let rank 1 speak when it is rank 0 that hangs.
 constexpr milliseconds courtesy{1500};
 /// A rank that does not progress but uses the processor may be in a long computation, up to this.
@@ -47,7 +49,8 @@ bool SignsOfLife::alive(Clock::time_point now) {
   return ticked || may_wait_ || (busy && now - ticked_at_ < busy_for);
 }
 
-MpiWatch::MpiWatch() : rank_(world_rank()), life_(rank_ == 0) {
+MpiWatch::MpiWatch()
+    : rank_(world_rank()), silent_for_(peer_timeout() - margin), life_(rank_ == 0) {
   MPI_Comm_dup(MPI_COMM_WORLD, &comm_);
   MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   gather_names();
@@ -124,7 +127,7 @@ void MpiWatch::listen(Clock::time_point now) {
 
 void MpiWatch::blame(Clock::time_point now) {
   for (const Peer& peer : peers_) {
-    if (now - peer.heard_at < silent_for + (rank_ > 1 ? courtesy : milliseconds(0))) continue;
+    if (now - peer.heard_at < silent_for_ + (rank_ > 1 ? courtesy : milliseconds(0))) continue;
     std::fprintf(stderr,
                  "trireme: rank %d on %s hangs: no sign of life for %lld s; rank %d ends the run "
                  "(a batch goes on with the same command)\n",

@@ -65,6 +65,7 @@ class MpiWatch {
 
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
+  std::chrono::milliseconds silent_for_;  ///< what a peer is given
   SignsOfLife life_;
   std::vector<std::string> hosts_;  // by rank
   std::vector<Peer> peers_;

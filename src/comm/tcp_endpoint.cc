@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "comm/environment.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -16,7 +17,6 @@ namespace trireme {
 namespace {
 
 constexpr std::chrono::seconds beat_every{1};
-constexpr std::chrono::seconds silent_for{10};
 constexpr std::chrono::milliseconds look_every{200};
 constexpr std::chrono::seconds delivery{5};
 /// A message's memory is taken as it arrives: its size is another rank's word.
@@ -26,7 +26,7 @@ constexpr std::uint64_t most_bytes = std::uint64_t{1} << 40;
 }  // namespace
 
 TcpEndpoint::TcpEndpoint(TcpPeers peers, int rank)
-    : rank_(rank), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : rank_(rank), silent_for_(peer_timeout()), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (wake_.get() < 0) fail(ErrorKind::resource, "eventfd: {}", std::strerror(errno));
   for (auto& [peer, socket] : peers) peers_[peer].socket = std::move(socket);
   thread_ = std::thread([this] { read_for_ever(); });
@@ -256,8 +256,8 @@ void TcpEndpoint::blame_silent(Clock::time_point now) {
   looked_at_ = now;
   for (auto& [rank, peer] : peers_) {
     if (was_away) peer.heard_at = now;
-    if (peer.closed || now - peer.heard_at < silent_for) continue;
-    fail_all(fmt::format("rank {} hangs: no sign of life for {} s", rank, silent_for.count()));
+    if (peer.closed || now - peer.heard_at < silent_for_) continue;
+    fail_all(fmt::format("rank {} hangs: no sign of life for {} s", rank, silent_for_.count()));
   }
 }
 

@@ -87,6 +87,7 @@ class TcpEndpoint {
   std::optional<std::string> failure_;
   Clock::time_point beat_at_{};
   Clock::time_point looked_at_ = Clock::now();
+  std::chrono::seconds silent_for_;  ///< what a peer is given
   Socket wake_;
   std::thread thread_;
 };

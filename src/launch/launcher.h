@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "comm/environment.h"
 #include "comm/topology.h"
 #include "launch/control.h"
 #include "launch/process.h"
@@ -52,7 +53,7 @@ struct LaunchSpec {
   bool prefix_output = false;  ///< "[rank 2] " before every line that a rank prints
   /// Ranks connect as soon as they start, so that one which does not hangs, too.
   bool must_connect = false;
-  std::chrono::milliseconds hang_after{10000};
+  std::chrono::milliseconds hang_after{peer_timeout()};
   /// A rank that shows no sign of life but uses the processor may be in a long computation.
   std::chrono::milliseconds busy_hang_after{120000};
   std::chrono::milliseconds grace{2000};  ///< for the ranks that outlive one of their group

@@ -59,7 +59,7 @@ TEST_P(Crash, OfEveryRowEndsTheJobResumably) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Plans, Crash,
-                         ::testing::Values(Words{"-dp", "2"}, Words{"-tp", "2"},
+                         ::testing::Values(Words{}, Words{"-dp", "2"}, Words{"-tp", "2"},
                                            Words{"-dp", "2", "-pp", "2"}));
 
 /// Killed from outside, a replica has no row to blame, however often.

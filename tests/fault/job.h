@@ -30,6 +30,8 @@ class Running {
 
   pid_t pid() const { return pid_; }
   bool ended();
+  /// What it has said on standard error so far.
+  std::string err() const { return read_file(folder_ / "err"); }
   /// Waits for the program's end. One that hangs is a failed test: after 60 s, it is killed.
   Outcome wait();
 

@@ -84,18 +84,112 @@ TEST(Coordinator, BoundsTheLookAhead) {
   Coordinator coordinator(
       {.queued_rows = 5, .queued_bytes = 1000, .window_rows = 4, .window_bytes = 10});
   while (coordinator.wants_rows()) add_rows(coordinator, 1);
-  EXPECT_EQ(coordinator.total_rows(), 5u);
+  EXPECT_EQ(coordinator.total_rows(), 4u);  // 4 is beyond the window of row 0
   coordinator.add_worker(1, 1);
   coordinator.add_worker(2, 2);
   EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0}));
   EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{1, 2}));
   coordinator.on_result(1, 1, false);
   coordinator.on_result(2, 1, false);
-  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{3}));  // 4 is beyond the window of row 0
-  coordinator.on_result(3, 8, false);                         // ten bytes wait for row 0
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{3}));
+  coordinator.on_result(3, 8, false);  // ten bytes wait for row 0
   EXPECT_TRUE(coordinator.rows_for(2).empty());
+  EXPECT_FALSE(coordinator.wants_rows());
   coordinator.on_result(0, 1, false);
+  EXPECT_TRUE(coordinator.wants_rows());
+  add_rows(coordinator, 1);
   EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{4}));
+}
+
+void add_costs(Coordinator& coordinator, std::initializer_list<std::uint64_t> costs) {
+  for (const std::uint64_t cost : costs) {
+    const std::uint64_t index = coordinator.total_rows();
+    coordinator.add_row({index, index + 1, "row", RowDefect::none, cost});
+  }
+}
+
+TEST(Coordinator, LongRowsGoOutFirst) {
+  Coordinator coordinator;
+  add_costs(coordinator, {1, 5, 1, 9, 5});
+  coordinator.add_worker(1, 2);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{3, 1}));
+  coordinator.on_result(3, 1, false);
+  coordinator.on_result(1, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{4, 0}));
+}
+
+/// However many long rows come behind it, a short one is handed out in the end.
+TEST(Coordinator, NoRowIsOvertakenForEver) {
+  Coordinator coordinator({.order_rows = 8});
+  add_costs(coordinator, {1});
+  coordinator.add_worker(1, 1);
+  std::uint64_t rounds = 0;
+  for (;; ++rounds) {
+    add_costs(coordinator, {100, 100});
+    const std::vector<RawRow> rows = coordinator.rows_for(1);
+    ASSERT_EQ(rows.size(), 1u);
+    if (rows[0].index == 0) break;
+    coordinator.on_result(rows[0].index, 1, false);
+    ASSERT_LT(rounds, 20u);
+  }
+  EXPECT_EQ(rounds, 7u) << "those that stand within eight of it";
+}
+
+TEST(Coordinator, WorkIsSharedOutNotRows) {
+  Coordinator coordinator;
+  add_costs(coordinator, {10, 10, 10, 10, 40, 40});
+  coordinator.end_of_input();
+  coordinator.add_worker(1, 64);
+  coordinator.add_worker(2, 64);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{4})) << "the next is as long: for another";
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{5, 0, 1}));
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{2, 3}));
+}
+
+/// One that outweighs all the rest goes to who has least to do, and does not wait for ever.
+TEST(Coordinator, ARowBeyondAnyShareIsHandedOut) {
+  Coordinator coordinator;
+  coordinator.add_worker(1, 4);
+  coordinator.add_worker(2, 4);
+  add_costs(coordinator, {10, 10, 10});
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0}));
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{1, 2}));
+  add_costs(coordinator, {10000});
+  coordinator.end_of_input();
+  EXPECT_TRUE(coordinator.rows_for(2).empty());
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{3}));
+}
+
+TEST(Coordinator, AsksBackWhatHasNotBegunWhenAWorkerIdles) {
+  Coordinator coordinator;
+  add_rows(coordinator, 8);
+  coordinator.add_worker(1, 8);
+  EXPECT_EQ(coordinator.rows_for(1).size(), 8u);
+  coordinator.add_worker(2, 8);
+  EXPECT_EQ(coordinator.whom_to_ask_back(), std::nullopt) << "more rows may come";
+  coordinator.end_of_input();
+  EXPECT_EQ(coordinator.whom_to_ask_back(), 1u);
+  EXPECT_EQ(coordinator.whom_to_ask_back(), std::nullopt) << "once is enough";
+  coordinator.return_rows(1, Indices{4, 5, 6, 7, 99});
+  EXPECT_EQ(coordinator.in_flight(1), 4u);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{4, 5, 6, 7}));
+  coordinator.return_rows(1, Indices{4});
+  EXPECT_EQ(coordinator.in_flight(2), 4u) << "not the row's holder";
+  for (std::uint64_t row = 0; row < 8; ++row) EXPECT_TRUE(coordinator.on_result(row, 1, false));
+  EXPECT_TRUE(coordinator.done());
+}
+
+TEST(Coordinator, ARetiredWorkerGetsNoMore) {
+  Coordinator coordinator;
+  add_rows(coordinator, 4);
+  coordinator.add_worker(1, 2);
+  coordinator.rows_for(1);
+  coordinator.retire(1);
+  coordinator.return_rows(1, Indices{1});
+  coordinator.on_result(0, 1, false);
+  EXPECT_TRUE(coordinator.rows_for(1).empty());
+  coordinator.add_worker(2, 8);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{1, 2, 3}));
 }
 
 TEST(Coordinator, BoundsBytes) {

@@ -25,7 +25,10 @@ std::vector<BatchMessage> examples() {
           JobMessage{},
           RowsMessage{{{7, 9, "bytes\n", RowDefect::none}, {8, 10, "", RowDefect::too_long}}},
           ResultsMessage{{{7, false, "{}"}, {8, true, ""}}},
-          StopMessage{}};
+          StopMessage{},
+          RecallMessage{},
+          ReturnedMessage{{3, 1, 2}},
+          ReturnedMessage{}};
 }
 
 TEST(Messages, RoundTrip) {
@@ -57,7 +60,7 @@ TEST(Messages, RefusesEveryPrefixAndSuffix) {
     }
     message_of(ErrorKind::peer_lost, [&] { decode(bytes + "x"); });
   }
-  message_of(ErrorKind::peer_lost, [] { decode("\x05"); });
+  message_of(ErrorKind::peer_lost, [] { decode("\xff"); });
   message_of(ErrorKind::peer_lost, [] { decode(encode(ReadyMessage{0})); });
 }
 
