@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 
+#include "batch/final_output.h"
 #include "batch/journal.h"
 #include "batch/output_file.h"
 #include "core/error.h"
@@ -18,7 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t write_bytes = std::size_t{1} << 20;
 constexpr auto sync_interval = std::chrono::seconds(1);
 
 /// Lines in order to something that cannot be taken back; those ahead of their turn wait in memory.
@@ -111,20 +111,12 @@ class Ledger : public RowOutput {
     }
     TRIREME_ASSERT(journal_.rows() == total_rows);
     journal_.sync();
-    const fs::path partial = target_.string() + ".partial";
-    try {
-      write_in_order(partial, total_rows);
-    } catch (const Error&) {
-      unlink(partial.c_str());  // it would only take up the space that is missing
-      throw;
+    const auto output = open_final_output({.path = target_, .advice = advice(total_rows)});
+    for (std::uint64_t row = 0; row < total_rows; ++row) {
+      const Journal::Record record = journal_.read(row);
+      output->add(record.line, record.failed);
     }
-    std::error_code error;
-    fs::rename(partial, target_, error);
-    if (error) {
-      fail(ErrorKind::resource, "{}: cannot be named {}: {}", partial.string(), target_.string(),
-           error.message());
-    }
-    sync_directory_of(target_);
+    output->commit();
     journal_.remove();
   }
 
@@ -132,23 +124,11 @@ class Ledger : public RowOutput {
   std::uint64_t pending_bytes() const override { return 0; }
 
  private:
-  void write_in_order(const fs::path& partial, std::uint64_t total_rows) const {
-    const OutputFile file(partial, O_WRONLY | O_CREAT | O_TRUNC);
-    const std::string advice = fmt::format(
+  std::string advice(std::uint64_t total_rows) const {
+    return fmt::format(
         "the output needs {} bytes in all; every row is safe in {}: free some space and run the "
-        "same "
-        "command again",
+        "same command again",
         journal_.line_bytes() + total_rows, journal_path(target_.string()));
-    std::string ready;
-    for (std::uint64_t row = 0; row < total_rows; ++row) {
-      ready += journal_.read(row).line;
-      ready += '\n';
-      if (ready.size() < write_bytes) continue;
-      file.write(ready, advice);
-      ready.clear();
-    }
-    file.write(ready, advice);
-    file.sync();
   }
 
   fs::path target_;

@@ -7,11 +7,19 @@
 #include <cerrno>
 #include <cstring>
 
+#include "batch/fail_point.h"
 #include "core/error.h"
 
 namespace trireme {
 
 namespace {
+
+/// Whether a test wants this operation to fail; errno then says how.
+bool told_to_fail(std::string_view operation) {
+  const int error = test_disk_error(operation);
+  if (error != 0) errno = error;
+  return error != 0;
+}
 
 [[noreturn]] void fail_with_errno(const std::string& name, const char* action) {
   const int error = errno;
@@ -57,7 +65,7 @@ std::uint64_t OutputFile::size() const {
 
 void OutputFile::write(std::string_view bytes, std::string_view purpose) const {
   while (!bytes.empty()) {
-    const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
+    const ssize_t put = told_to_fail("write") ? -1 : ::write(fd_, bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) fail_to_write(name_, bytes.size(), purpose);
     bytes.remove_prefix(static_cast<std::size_t>(put));
@@ -67,7 +75,9 @@ void OutputFile::write(std::string_view bytes, std::string_view purpose) const {
 void OutputFile::write_at(std::uint64_t offset, std::string_view bytes,
                           std::string_view purpose) const {
   while (!bytes.empty()) {
-    const ssize_t put = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const ssize_t put = told_to_fail("write")
+                            ? -1
+                            : pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) fail_to_write(name_, bytes.size(), purpose);
     bytes.remove_prefix(static_cast<std::size_t>(put));
@@ -92,19 +102,24 @@ void OutputFile::truncate(std::uint64_t bytes) const {
 }
 
 void OutputFile::sync() const {
-  if (fsync(fd_) != 0) fail_with_errno(name_, "make durable");
+  if (told_to_fail("sync") || fsync(fd_) != 0) fail_with_errno(name_, "make durable");
 }
 
 void OutputFile::sync_data() const {
-  if (fdatasync(fd_) != 0) fail_with_errno(name_, "make durable");
+  if (told_to_fail("sync") || fdatasync(fd_) != 0) fail_with_errno(name_, "make durable");
 }
 
 void sync_directory_of(const std::filesystem::path& path) {
-  const std::filesystem::path parent = path.parent_path();
-  const int fd = open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  fsync(fd);
+  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : ".";
+  const int fd = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // A directory that may be written but not read, and file systems that know no such thing.
+  if (fd < 0 && errno == EACCES) return;
+  if (fd < 0) fail_with_errno(parent.string(), "open to make names in it durable");
+  int error = told_to_fail("sync") || fsync(fd) != 0 ? errno : 0;
+  if (error == EINVAL || error == ENOTSUP || error == EROFS) error = 0;
   close(fd);
+  errno = error;
+  if (error != 0) fail_with_errno(parent.string(), "make names in it durable");
 }
 
 }  // namespace trireme

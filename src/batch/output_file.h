@@ -42,7 +42,8 @@ class OutputFile {
   bool owned_ = false;
 };
 
-/// Makes renames and removals in the path's directory durable, where the file system can.
+/// Makes new names, renames and removals in the path's directory durable, where the file system
+/// can. Throws Error(resource) where it should and cannot.
 void sync_directory_of(const std::filesystem::path& path);
 
 }  // namespace trireme
