@@ -6,6 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build make pkg-config
   nlohmann-json3-dev libsimdjson-dev libcli11-dev libyaml-cpp-dev libfmt-dev libpcre2-dev libutf8proc-dev libssl-dev
+  zlib1g-dev libzstd-dev
   libgtest-dev libbenchmark-dev libonig-dev
   libopenmpi-dev openmpi-bin
   clang clang-format libclang-rt-14-dev

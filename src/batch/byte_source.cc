@@ -32,7 +32,7 @@ class FileSource : public ByteSource {
     }
   }
 
-  bool ready() const override {
+  bool ready() override {
     pollfd entry{fd_, POLLIN, 0};
     return poll(&entry, 1, 0) != 0;
   }

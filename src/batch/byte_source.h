@@ -14,7 +14,7 @@ class ByteSource {
   /// Fills some of `out` and returns how many bytes; 0 at the end. Throws Error on failure.
   virtual std::size_t read(std::span<char> out) = 0;
   /// Whether read() would return at once, with bytes or the end.
-  virtual bool ready() const { return true; }
+  virtual bool ready() { return true; }
   /// For messages: the file's name, or "standard input".
   virtual const std::string& name() const = 0;
 };

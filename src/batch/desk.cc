@@ -33,9 +33,10 @@ std::string describe(const BatchJob& job) {
                      stops);
 }
 
-std::unique_ptr<ByteSource> open_input(const BatchJob& job) {
-  check_distinct(job.input, job.output);
-  return open_bytes(job.input);
+std::vector<InputFile> input_files(const BatchJob& job) {
+  std::vector<InputFile> files = resolve_inputs(job.inputs);
+  for (const InputFile& file : files) check_distinct(file.path, job.output);
+  return files;
 }
 
 /// Where the output goes there must be room for more.
@@ -51,7 +52,7 @@ std::filesystem::path scratch_folder(const std::string& output) {
 
 Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progress,
            OnBatchNotice on_notice)
-    : input_(open_input(job), job.reader),
+    : input_(input_files(job), job.reader),
       output_(open_output({.path = job.output,
                            .job = describe(job),
                            .now = job.now,

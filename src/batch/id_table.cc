@@ -16,16 +16,16 @@
 
 namespace trireme {
 
-/// All zero: empty. Lines count from 1.
+/// All zero: empty.
 struct IdTable::Slot {
-  static constexpr int line_bits = 40;
+  static constexpr int row_bits = 40;
   std::uint64_t hash = 0;
-  std::uint64_t more = 0;  ///< 24 bits of another hash above the line
+  std::uint64_t more = 0;  ///< 24 bits of another hash above the row's number, from 1
 
-  std::uint64_t line() const { return more & ((std::uint64_t{1} << line_bits) - 1); }
+  std::uint64_t row() const { return (more & ((std::uint64_t{1} << row_bits) - 1)) - 1; }
   bool empty() const { return more == 0; }
   bool same_id(const Slot& other) const {
-    return hash == other.hash && more >> line_bits == other.more >> line_bits;
+    return hash == other.hash && more >> row_bits == other.more >> row_bits;
   }
 };
 
@@ -99,12 +99,12 @@ void IdTable::grow() {
   fd_ = fd;
 }
 
-std::optional<std::uint64_t> IdTable::add(std::string_view id, std::uint64_t line) {
+std::optional<std::uint64_t> IdTable::add(std::string_view id, std::uint64_t row) {
   const std::uint64_t other_hash = mixed(bulk_hash(std::as_bytes(std::span(id))));
-  TRIREME_ASSERT(line > 0 && line >> Slot::line_bits == 0);
-  const Slot wanted{mixed(fnv1a(id)), other_hash >> 40 << Slot::line_bits | line};
+  TRIREME_ASSERT((row + 1) >> Slot::row_bits == 0);
+  const Slot wanted{mixed(fnv1a(id)), other_hash >> 40 << Slot::row_bits | (row + 1)};
   Slot& slot = find(slots_, mask_, wanted);
-  if (!slot.empty()) return slot.line();
+  if (!slot.empty()) return slot.row();
   slot = wanted;
   if (++size_ > (mask_ + 1) / 4 * 3) grow();
   return std::nullopt;

@@ -21,9 +21,9 @@ class IdTable {
   IdTable(const IdTable&) = delete;
   IdTable& operator=(const IdTable&) = delete;
 
-  /// Notes that the row on `line` of the input has this id. Returns the line of the first row that
-  /// had it, if there is one. Throws Error(resource) when the disk is full.
-  std::optional<std::uint64_t> add(std::string_view id, std::uint64_t line);
+  /// Notes that this row has this id. Returns the first row that had it, if there is one. Throws
+  /// Error(resource) when the disk is full.
+  std::optional<std::uint64_t> add(std::string_view id, std::uint64_t row);
 
   std::size_t size() const { return size_; }
   /// Bytes that are kept in memory for good; beyond, they are in the file.

@@ -16,7 +16,7 @@ namespace trireme {
 
 struct BatchJob {
   Options options;
-  std::string input = "-";
+  std::vector<std::string> inputs = {"-"};  ///< see resolve_inputs()
   std::string output = "-";
   ReaderOptions reader;
   RowSettings rows;

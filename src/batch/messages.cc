@@ -151,6 +151,7 @@ void visit_message(Io& io, Message& message) {
       io.number(row.line);
       io.choice(row.defect, RowDefect::unterminated_quote);
       io.text(row.bytes);
+      io.text(row.file);
     });
   } else if constexpr (std::is_same_v<M, ResultsMessage>) {
     io.list(message.results, [&io](auto& result) {

@@ -17,11 +17,16 @@ enum class RowDefect : std::uint8_t {
 
 struct RawRow {
   std::uint64_t index = 0;  ///< counts rows from 0
-  std::uint64_t line = 0;   ///< of the input, from 1: where the row begins
+  std::uint64_t line = 0;   ///< of its file, from 1: where the row begins
   std::string bytes;        ///< without the line end
   RowDefect defect = RowDefect::none;
   std::uint64_t cost = 1;  ///< expected work, in tokens: the coordinator's own, not sent
+  std::string file = {};  ///< its name, where the input has several
 
+  /// For messages: "line 3", or "data/b.jsonl, line 3".
+  std::string place() const {
+    return (file.empty() ? "" : file + ", ") + "line " + std::to_string(line);
+  }
   /// Tells whether a row is the one that a journal remembers.
   std::uint64_t hash() const { return mixed(fnv1a(bytes) + static_cast<std::uint64_t>(defect)); }
 };

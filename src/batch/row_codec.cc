@@ -173,7 +173,7 @@ DecodedRow RowCodec::decode(const RawRow& row) {
     }
     finish(decoded);
   } catch (const BadRow& bad) {
-    decoded.error = {bad.error.code, fmt::format("line {}: {}", row.line, bad.error.message)};
+    decoded.error = {bad.error.code, fmt::format("{}: {}", row.place(), bad.error.message)};
   }
   return decoded;
 }

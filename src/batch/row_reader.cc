@@ -1,8 +1,6 @@
 #include "batch/row_reader.h"
 
 #include <algorithm>
-#include <cstring>
-#include <set>
 
 #include "core/error.h"
 
@@ -10,203 +8,91 @@ namespace trireme {
 
 namespace {
 
-constexpr std::size_t buffer_bytes = std::size_t{64} << 10;
-
-bool is_blank(std::string_view bytes) {
-  return bytes.find_first_not_of(" \t\r\n") == std::string_view::npos;
+std::string format_name(const FileRows& rows) {
+  switch (rows.format()) {
+    case RowFormat::jsonl:
+      return "JSON Lines";
+    case RowFormat::text:
+      return "plain text";
+    case RowFormat::csv:
+      return rows.delimiter() == '\t' ? "TSV" : "CSV";
+  }
+  return "";
 }
 
-std::string_view without_leading_blanks(std::string_view bytes) {
-  return bytes.substr(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
-}
-
-std::string extension_of(std::string_view name) {
-  const std::size_t dot = name.rfind('.');
-  const std::size_t slash = name.rfind('/');
-  if (dot == std::string_view::npos || (slash != std::string_view::npos && dot < slash)) return "";
-  std::string extension(name.substr(dot + 1));
-  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return extension;
-}
-
-/// '{' and then a key or nothing: what begins an object, and hardly a prompt.
-bool looks_like_json_object(std::string_view start) {
-  start = without_leading_blanks(start);
-  if (!start.starts_with('{')) return false;
-  start = without_leading_blanks(start.substr(1));
-  return start.starts_with('"') || start.starts_with('}');
+std::string quoted_list(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "\"" : ", \"") + name + '"';
+  return list;
 }
 
 }  // namespace
 
 RowReader::RowReader(std::unique_ptr<ByteSource> source, ReaderOptions options)
-    : source_(std::move(source)), options_(std::move(options)) {
-  // A pipe hands out what it has; some bytes are enough to tell the formats apart.
-  while (buffer_.size() < 16 && refill()) {
-  }
-  refuse_unreadable(buffer_);
-  if (buffer_.starts_with("\xef\xbb\xbf")) position_ = consumed_ = 3;
-  decide_format(std::string_view(buffer_).substr(position_));
-  if (format_ == RowFormat::csv) read_header();
+    : options_(std::move(options)),
+      current_(std::make_unique<FileRows>(rows_of_bytes(std::move(source)), options_)) {}
+
+RowReader::RowReader(std::vector<InputFile> files, ReaderOptions options)
+    : files_(std::move(files)), options_(std::move(options)), current_(open(files_.at(0))) {
+  check_agreement();
 }
 
-bool RowReader::refill() {
-  if (at_end_) return false;
-  buffer_.erase(0, position_);
-  position_ = 0;
-  const std::size_t kept = buffer_.size();
-  buffer_.resize(kept + buffer_bytes);
-  const std::size_t got = source_->read(std::span(buffer_).subspan(kept));
-  buffer_.resize(kept + got);
-  at_end_ = got == 0;
-  return !at_end_;
+std::unique_ptr<FileRows> RowReader::open(const InputFile& file) const {
+  return std::make_unique<FileRows>(open_rows(file.path, options_.format), options_);
 }
 
-void RowReader::refuse_unreadable(std::string_view start) const {
-  const std::pair<std::string_view, const char*> kinds[] = {
-      {"\x1f\x8b", "it is gzip-compressed; use: zcat FILE | trireme batch -i -"},
-      {"\x28\xb5\x2f\xfd", "it is zstd-compressed; use: zstdcat FILE | trireme batch -i -"},
-      {"PAR1", "it is Parquet; convert it to JSON Lines or CSV first"},
-      {"\xff\xfe", "it is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE"},
-      {"\xfe\xff", "it is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE"}};
-  for (const auto& [magic, message] : kinds) {
-    if (start.starts_with(magic)) fail(ErrorKind::input, "{}: {}", name(), message);
+/// A mistake in the last file is to be told before the first is worked on.
+void RowReader::check_agreement() const {
+  for (std::size_t i = 1; i < files_.size(); ++i) {
+    if (files_[i].bytes) check_like_first(*open(files_[i]));
   }
 }
 
-void RowReader::decide_format(std::string_view start) {
-  std::string wanted = options_.format;
-  if (wanted == "auto") wanted = extension_of(name());
-  if (options_.format == "auto" && wanted == "json" &&
-      without_leading_blanks(start).starts_with('[') && !options_.token_ids) {
+void RowReader::check_like_first(const FileRows& rows) const {
+  const FileRows& first = *current_;  // or one that was like it
+  if (format_name(rows) != format_name(first)) {
     fail(ErrorKind::input,
-         "{}: this is one JSON array; rows are JSON Lines, an object a line. Convert it: jq -c "
-         "'.[]' "
-         "FILE > rows.jsonl",
-         name());
+         "{} holds {}, but {} holds {}: the files of one input must be of one format; say which "
+         "with --input-format, or run them apart",
+         first.name(), format_name(first), rows.name(), format_name(rows));
   }
-  if (wanted == "jsonl" || wanted == "ndjson" || wanted == "json") {
-    format_ = RowFormat::jsonl;
-  } else if (wanted == "text" || wanted == "txt") {
-    format_ = RowFormat::text;
-  } else if (wanted == "csv" || wanted == "tsv") {
-    format_ = RowFormat::csv;
-    delimiter_ = wanted == "tsv" ? '\t' : ',';
-  } else if (options_.format != "auto") {
-    fail(ErrorKind::usage, "--input-format {}: unknown; known are auto, jsonl, text, csv and tsv",
-         options_.format);
-  } else {
-    const bool list = options_.token_ids && without_leading_blanks(start).starts_with('[');
-    format_ = list || looks_like_json_object(start) ? RowFormat::jsonl : RowFormat::text;
+  if (rows.csv_header() != first.csv_header()) {
+    fail(ErrorKind::input,
+         "the columns of {} ({}) and of {} ({}) differ: the files of one input must have the same, "
+         "in the same order",
+         first.name(), quoted_list(first.csv_header()), rows.name(),
+         quoted_list(rows.csv_header()));
   }
 }
 
-void RowReader::read_header() {
-  RawRow row;
-  do {
-    row = {};
-    if (!read_record(row)) fail(ErrorKind::input, "{}: no header line; a CSV needs one", name());
-  } while (is_blank(row.bytes) && row.defect == RowDefect::none);
-  auto fields = parse_csv_record(row.bytes, delimiter_);
-  if (row.defect != RowDefect::none || !fields) {
-    fail(ErrorKind::input, "{}: line {}: the header's quotes do not close", name(), row.line);
-  }
-  std::set<std::string_view> names;
-  for (const std::string& field : *fields) {
-    if (!names.insert(field).second) {
-      fail(ErrorKind::input, "{}: line {}: two columns are called \"{}\"; rename one", name(),
-           row.line, field);
-    }
-  }
-  header_ = std::move(*fields);
-}
-
-void RowReader::append(RawRow& row, std::string_view bytes) const {
-  if (row.defect == RowDefect::too_long) return;
-  if (row.bytes.size() + bytes.size() > options_.max_row_bytes) {
-    row.defect = RowDefect::too_long;
-    row.bytes = {};
-    return;
-  }
-  row.bytes.append(bytes);
-}
-
-bool RowReader::read_record(RawRow& row) {
-  scanned_ = 0;
-  scanner_ = CsvScanner(delimiter_);
-  if (position_ == buffer_.size() && !refill()) return false;
-  row.line = line_;
-  CsvScanner scanner(delimiter_);
-  for (;;) {
-    const std::string_view rest = std::string_view(buffer_).substr(position_);
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view piece = rest.substr(0, end);
-    if (format_ == RowFormat::csv) {
-      for (const char c : piece) scanner.feed(c);
-    }
-    append(row, piece);
-    const bool line_ends = end < rest.size();
-    position_ += end + (line_ends ? 1 : 0);
-    consumed_ += end + (line_ends ? 1 : 0);
-    if (line_ends) {
-      ++line_;
-      if (!scanner.in_quotes()) break;
-      scanner.feed('\n');
-      append(row, "\n");
-    }
-    if (position_ == buffer_.size() && !refill()) {
-      if (scanner.in_quotes() && row.defect == RowDefect::none) {
-        row.defect = RowDefect::unterminated_quote;
-      }
-      break;
-    }
-  }
-  if (row.bytes.ends_with('\r') && row.defect == RowDefect::none) row.bytes.pop_back();
+bool RowReader::open_next() {
+  if (opened_ >= files_.size()) return false;
+  std::unique_ptr<FileRows> rows = open(files_[opened_]);
+  check_like_first(*rows);
+  bytes_before_ += current_->bytes_read();
+  current_ = std::move(rows);
+  ++opened_;
   return true;
 }
 
 bool RowReader::ready() {
-  while (!at_end_) {
-    // Of a row that is too long nothing is kept: read_record drops its bytes as they come.
-    if (scanned_ > options_.max_row_bytes) return true;
-    if (!holds_record()) {
-      if (!source_->ready()) return false;
-      refill();
-      continue;
-    }
-    const std::string_view record = std::string_view(buffer_).substr(position_, scanned_);
-    if (format_ == RowFormat::text || !is_blank(record)) return true;
-    RawRow blank;
-    read_record(blank);  // next() would go past it to one that has yet to come
+  while (!ahead_) {
+    if (!current_->ready()) return false;
+    ahead_ = current_->next();
+    if (!ahead_ && !open_next()) return true;
   }
   return true;
 }
 
-/// Whether a record ends within the buffer. Looks at each byte once.
-bool RowReader::holds_record() {
-  for (;;) {
-    const std::string_view rest = std::string_view(buffer_).substr(position_ + scanned_);
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    if (format_ == RowFormat::csv) {
-      for (const char c : rest.substr(0, end)) scanner_.feed(c);
-    }
-    scanned_ += end;
-    if (end == rest.size()) return false;
-    if (!scanner_.in_quotes()) return true;
-    scanner_.feed('\n');
-    ++scanned_;
-  }
-}
-
 std::optional<RawRow> RowReader::next() {
-  for (;;) {
-    RawRow row;
-    if (!read_record(row)) return std::nullopt;
-    const bool blank = row.defect == RowDefect::none && is_blank(row.bytes);
-    if (blank && format_ != RowFormat::text) continue;
-    row.index = next_index_++;
-    return row;
-  }
+  std::optional<RawRow> row = std::exchange(ahead_, {});
+  do {
+    if (!row) row = current_->next();
+  } while (!row && open_next());
+  if (!row) return std::nullopt;
+  row->index = next_index_++;
+  if (files_.size() > 1) row->file = current_->name();
+  return row;
 }
 
 }  // namespace trireme

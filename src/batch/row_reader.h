@@ -1,72 +1,54 @@
-// Cuts an input into rows, in a stream, with bounded memory.
+// The rows of an input, numbered through over all of its files, of which one is open at a time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "batch/byte_source.h"
-#include "batch/csv.h"
-#include "batch/raw_row.h"
-#include "batch/row_settings.h"
+#include "batch/file_rows.h"
+#include "batch/input_files.h"
 
 namespace trireme {
 
-struct ReaderOptions {
-  std::string format = "auto";  ///< --input-format: auto, jsonl, text, csv, tsv
-  /// A longer row becomes an error row. A million tokens take less; and an answer that quotes all
-  /// of its row with every byte escaped, six times as long, fits into one message.
-  std::size_t max_row_bytes = std::size_t{8} << 20;
-  bool token_ids = false;  ///< an input of bare lists ("[1, 2]") is JSON Lines too
-};
-
-/// Line ends are LF or CRLF; a byte order mark is skipped; a last line without an end is a row.
-/// With "auto", the name's extension decides, else the first bytes ({" is JSON Lines, else text).
 class RowReader {
  public:
-  /// Reads the first bytes, and the header of a CSV. Throws Error(usage) for an unknown format,
-  /// Error(input) for an input that can hold no rows: compressed, UTF-16, a JSON array, no header.
+  /// One input, compressed or not. Throws as FileRows does.
   RowReader(std::unique_ptr<ByteSource> source, ReaderOptions options);
+  /// Looks into every file that can be read twice: all must be of one format, and CSV files of one
+  /// header. Throws Error(input) where they are not, and as FileRows does. `files`: at least one.
+  RowReader(std::vector<InputFile> files, ReaderOptions options);
 
-  /// The next row, or nothing at the end.
+  /// The next row, or nothing at the end. Rows of several files know theirs.
   std::optional<RawRow> next();
-
-  /// Whether next() has something at once: a whole row, or the end. Takes in what has arrived, and
-  /// waits for nothing, for an input that comes slowly (a pipe), however it is cut.
+  /// See FileRows::ready(). A file that comes after another is opened, and its first bytes are
+  /// waited for.
   bool ready();
 
-  RowFormat format() const { return format_; }
-  char delimiter() const { return delimiter_; }
-  const std::vector<std::string>& csv_header() const { return header_; }
-  const std::string& name() const { return source_->name(); }
-  /// Bytes of the rows so far, with their line ends: for progress.
-  std::uint64_t bytes_read() const { return consumed_; }
+  RowFormat format() const { return current_->format(); }
+  char delimiter() const { return current_->delimiter(); }
+  const std::vector<std::string>& csv_header() const { return current_->csv_header(); }
+  /// Of the file that is being read.
+  const std::string& name() const { return current_->name(); }
+  std::uint64_t bytes_read() const { return bytes_before_ + current_->bytes_read(); }
+  /// All of them, in order; none if the reader was given bytes.
+  const std::vector<InputFile>& files() const { return files_; }
 
  private:
-  bool refill();
-  bool holds_record();
-  void decide_format(std::string_view start);
-  void refuse_unreadable(std::string_view start) const;
-  void read_header();
-  /// Reads one line (or CSV record) into `row`; false at the end of the input.
-  bool read_record(RawRow& row);
-  void append(RawRow& row, std::string_view bytes) const;
+  std::unique_ptr<FileRows> open(const InputFile& file) const;
+  /// False: none is left.
+  bool open_next();
+  void check_agreement() const;
+  void check_like_first(const FileRows& rows) const;
 
-  std::unique_ptr<ByteSource> source_;
+  std::vector<InputFile> files_;
   ReaderOptions options_;
-  RowFormat format_ = RowFormat::jsonl;
-  char delimiter_ = ',';
-  std::vector<std::string> header_;
-  std::string buffer_;
-  std::size_t position_ = 0;  ///< of the first unread byte in buffer_
-  std::size_t scanned_ = 0;   ///< bytes from there on in which no record ends
-  CsvScanner scanner_{','};   ///< has seen those
-  bool at_end_ = false;
-  std::uint64_t consumed_ = 0;
-  std::uint64_t line_ = 1;
+  std::size_t opened_ = 1;
+  std::unique_ptr<FileRows> current_;
+  std::optional<RawRow> ahead_;  ///< ready() has seen it
+  std::uint64_t bytes_before_ = 0;
   std::uint64_t next_index_ = 0;
 };
 

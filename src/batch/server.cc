@@ -168,11 +168,11 @@ void BatchServer::take_row(RawRow row) {
 void BatchServer::check_id(const RawRow& row, DecodedRow& decoded) {
   const std::string_view id = decoded.reply.own_id();
   if (id.empty()) return;
-  const std::optional<std::uint64_t> first = ids_.add(id, row.line);
+  const std::optional<std::uint64_t> first = ids_.add(id, row.index);
   if (!first || decoded.error) return;
-  decoded.error = {"duplicate_id", fmt::format("line {}: the id {} is that of line {}, too: give "
-                                               "each row its own",
-                                               row.line, shortened(id), *first)};
+  decoded.error = {"duplicate_id", fmt::format("{}: the id {} is that of row {} (counted from 0), "
+                                               "too: give each row its own",
+                                               row.place(), shortened(id), *first)};
 }
 
 }  // namespace trireme

@@ -86,7 +86,9 @@ void check(BatchJob& job, const Hosts& hosts, const RowVerb& verb) {
 
 void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows) {
   CLI::App& app = arguments.app();
-  app.add_option("-i,--input", job.input, rows)->type_name("FILE");
+  app.add_option("-i,--input", job.inputs,
+                 rows + ".\nSeveral files, folders of them, '*.jsonl.gz': one after the other")
+      ->type_name("FILE");
   app.add_option("-o,--output", job.output, "Answers as JSON Lines; - is standard output")
       ->type_name("FILE");
   app.add_option("--input-format", job.reader.format, "auto, jsonl, text, csv or tsv [auto]")

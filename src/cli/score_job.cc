@@ -11,7 +11,6 @@
 #include <optional>
 #include <thread>
 
-#include "batch/byte_source.h"
 #include "batch/row_codec.h"
 #include "batch/row_reader.h"
 #include "cli/logits_file.h"
@@ -36,7 +35,7 @@ class ScoreInput {
  public:
   ScoreInput(const ScoreSettings& settings, const std::string& path)
       : token_ids_(settings.token_ids),
-        reader_(open_bytes(path), reader_options(settings)),
+        reader_({InputFile{path, {}}}, reader_options(settings)),
         codec_(row_settings(settings)) {}
 
   std::optional<RawRow> next() { return reader_.next(); }

@@ -8,12 +8,12 @@
 namespace trireme {
 namespace {
 
-TEST(IdTable, TellsTheFirstLine) {
+TEST(IdTable, TellsTheFirstRow) {
   IdTable ids("");
-  EXPECT_EQ(ids.add("a", 1), std::nullopt);
+  EXPECT_EQ(ids.add("a", 0), std::nullopt);
   EXPECT_EQ(ids.add("b", 2), std::nullopt);
-  EXPECT_EQ(ids.add("a", 3), 1u);
-  EXPECT_EQ(ids.add("a", 4), 1u);
+  EXPECT_EQ(ids.add("a", 3), 0u);
+  EXPECT_EQ(ids.add("a", 4), 0u);
   EXPECT_EQ(ids.add("", 5), std::nullopt);
   EXPECT_EQ(ids.size(), 3u);
 }
@@ -26,8 +26,8 @@ TEST(IdTable, ManyIdsGoToAFileThatLeavesNoTrace) {
   constexpr std::uint64_t count = 1'500'000;
   static_assert(count * 16 > IdTable::memory_bytes);
   const auto id = [](std::uint64_t i) { return "row-" + std::to_string(i); };
-  for (std::uint64_t i = 0; i < count; ++i) ASSERT_EQ(ids.add(id(i), i + 1), std::nullopt) << i;
-  for (std::uint64_t i = 0; i < count; i += 997) ASSERT_EQ(ids.add(id(i), count), i + 1);
+  for (std::uint64_t i = 0; i < count; ++i) ASSERT_EQ(ids.add(id(i), i), std::nullopt) << i;
+  for (std::uint64_t i = 0; i < count; i += 997) ASSERT_EQ(ids.add(id(i), count), i);
   EXPECT_EQ(ids.size(), count);
   EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
@@ -35,7 +35,7 @@ TEST(IdTable, ManyIdsGoToAFileThatLeavesNoTrace) {
 TEST(IdTable, SaysWhereThereIsNoRoom) {
   IdTable ids("/proc");
   const std::string message = message_of(ErrorKind::resource, [&] {
-    for (std::uint64_t i = 0; i < 1'500'000; ++i) ids.add(std::to_string(i), i + 1);
+    for (std::uint64_t i = 0; i < 1'500'000; ++i) ids.add(std::to_string(i), i);
   });
   EXPECT_NE(message.find("/proc: cannot keep"), std::string::npos) << message;
 }

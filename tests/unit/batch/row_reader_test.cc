@@ -1,28 +1,12 @@
 // Inputs cut into rows, however the bytes arrive.
 #include "batch/row_reader.h"
 
+#include "support/compressed_bytes.h"
 #include "support/scratch.h"
+#include "trickle.h"
 
 namespace trireme {
 namespace {
-
-/// Hands out few bytes at a time, as a pipe does.
-class Trickle : public ByteSource {
- public:
-  Trickle(std::string bytes, std::string name, std::size_t step)
-      : bytes_(std::move(bytes)), name_(std::move(name)), step_(step) {}
-  std::size_t read(std::span<char> out) override {
-    const std::size_t count = std::min({out.size(), step_, bytes_.size() - position_});
-    bytes_.copy(out.data(), count, position_);
-    position_ += count;
-    return count;
-  }
-  const std::string& name() const override { return name_; }
-
- private:
-  std::string bytes_, name_;
-  std::size_t step_, position_ = 0;
-};
 
 RowReader reader_of(const std::string& bytes, const std::string& name, ReaderOptions options = {},
                     std::size_t step = 1 << 20) {
@@ -73,25 +57,6 @@ TEST(RowReader, CsvRecordsSpanLines) {
   EXPECT_EQ(row->index, 0u);
   EXPECT_EQ(reader_of("a\tb\n", "x.tsv").delimiter(), '\t');
 }
-
-/// A pipe that the test fills: a read beyond what is there would wait for ever, so it fails.
-class SlowPipe : public ByteSource {
- public:
-  explicit SlowPipe(std::string& bytes) : bytes_(bytes) {}
-  std::size_t read(std::span<char> out) override {
-    if (!ready()) throw std::runtime_error("this read waits");
-    const std::size_t count = std::min(out.size(), bytes_.size());
-    bytes_.copy(out.data(), count);
-    bytes_.erase(0, count);
-    return count;
-  }
-  bool ready() const override { return !bytes_.empty(); }
-  const std::string& name() const override { return name_; }
-
- private:
-  std::string& bytes_;
-  std::string name_ = "rows";
-};
 
 TEST(RowReader, WaitsForNoRowThatHasNotComeWhole) {
   std::string pipe = "{\"prompt\": \"one\"}\n{\"prompt\"";
@@ -154,7 +119,8 @@ TEST(RowReader, RefusesWhatHoldsNoRows) {
   const auto message = [](const std::string& bytes, const std::string& name) {
     return message_of(ErrorKind::input, [&] { reader_of(bytes, name); });
   };
-  expect_contains(message("\x1f\x8b\x08", "x.jsonl.gz"), "zcat");
+  expect_contains(message(gzip_of(zstd_of("{}")), "x.jsonl.gz"), "compressed twice");
+  expect_contains(message("BZh91AY&SY", "x.jsonl"), "bzcat");
   expect_contains(message("PAR1....", "x.parquet"), "Parquet");
   expect_contains(message(std::string("\xff\xfe"
                                       "a\0",
