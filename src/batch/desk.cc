@@ -1,5 +1,8 @@
 #include "batch/desk.h"
 
+#include <fmt/ranges.h>
+
+#include "batch/job_identity.h"
 #include "core/error.h"
 #include "trireme/engine.h"
 
@@ -7,30 +10,55 @@ namespace trireme {
 
 namespace {
 
-/// Nothing for what `batch` has always done: its journals go on.
+std::string text_of(bool value) { return value ? "true" : "false"; }
+
+template <typename T>
+std::string text_of(const T& value) {
+  return fmt::format("{}", value);
+}
+
+template <typename T>
+std::string text_of(const std::optional<T>& value) {
+  return value ? text_of(*value) : "default";
+}
+
 std::string describe_task(const RowSettings& rows) {
   if (rows.task == RowTask::generate) return "";
-  const char* const truncate = !rows.truncate ? "default" : *rows.truncate ? "true" : "false";
-  return fmt::format("task={}\ntruncate={}\n", name_of(rows.task), truncate) +
-         fmt::format("pair_template={}\nprefix={}\nanswers={}\n", rows.pair_template, rows.prefix,
-                     rows.top_k);
+  return identity_line("task", name_of(rows.task)) +
+         identity_line("truncate", text_of(rows.truncate)) +
+         identity_line("pair_template", rows.pair_template) + identity_line("prefix", rows.prefix) +
+         identity_line("answers", text_of(rows.top_k));
+}
+
+/// How the input is cut into rows and what they are called; an input's name may say it.
+std::string describe_rows(const RowReader& input, const RowSettings& rows) {
+  constexpr std::string_view formats[] = {"jsonl", "text", "csv"};
+  std::string text = identity_line("format", formats[static_cast<std::size_t>(input.format())]) +
+                     identity_line("template", rows.prompt_template) +
+                     identity_line("chat", text_of(rows.chat)) +
+                     identity_line("token_ids", text_of(rows.token_ids));
+  if (input.format() != RowFormat::csv) return text;
+  return text + identity_line("delimiter", std::string(1, input.delimiter())) +
+         identity_line("columns", fmt::format("{}", fmt::join(input.csv_header(), ",")));
+}
+
+std::string describe_sampling(const SamplingParams& s) {
+  std::string stops;
+  for (const std::string& stop : s.stop) stops += fmt::format("{}:{};", stop.size(), stop);
+  return identity_line("max_new_tokens", text_of(s.max_new_tokens)) +
+         identity_line("do_sample", text_of(s.do_sample)) +
+         identity_line("temperature", text_of(s.temperature)) +
+         identity_line("top_k", text_of(s.top_k)) + identity_line("top_p", text_of(s.top_p)) +
+         identity_line("min_p", text_of(s.min_p)) +
+         identity_line("repetition_penalty", text_of(s.repetition_penalty)) +
+         identity_line("seed", text_of(s.seed)) +
+         identity_line("ignore_eos", text_of(s.ignore_eos)) + identity_line("stop", stops);
 }
 
 /// Everything that determines the output, for the journal.
-std::string describe(const BatchJob& job) {
-  const SamplingParams& s = job.rows.sampling;
-  const auto text = [](const auto& value) { return value ? fmt::format("{}", *value) : "default"; };
-  std::string stops;
-  for (const std::string& stop : s.stop) stops += fmt::format("{}:{};", stop.size(), stop);
-  return output_identity(job.options) + describe_task(job.rows) +
-         fmt::format("format={}\ntemplate={}\nchat={}\ntoken_ids={}\n", job.reader.format,
-                     job.rows.prompt_template, job.rows.chat, job.rows.token_ids) +
-         fmt::format("max_new_tokens={}\ndo_sample={}\ntemperature={}\ntop_k={}\ntop_p={}\n",
-                     text(s.max_new_tokens), text(s.do_sample), text(s.temperature), text(s.top_k),
-                     text(s.top_p)) +
-         fmt::format("min_p={}\nrepetition_penalty={}\nseed={}\nignore_eos={}\nstop={}\n",
-                     text(s.min_p), text(s.repetition_penalty), text(s.seed), text(s.ignore_eos),
-                     stops);
+std::string describe(const BatchJob& job, const RowReader& input) {
+  return output_identity(job.options) + describe_input(job.input) + describe_task(job.rows) +
+         describe_rows(input, job.rows) + describe_sampling(job.rows.sampling);
 }
 
 std::vector<InputFile> input_files(const BatchJob& job) {
@@ -54,7 +82,7 @@ Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progr
            OnBatchNotice on_notice)
     : input_(input_files(job), job.reader),
       output_(open_output({.path = job.output,
-                           .job = describe(job),
+                           .job = describe(job, input_),
                            .now = job.now,
                            .restart = job.restart,
                            .overwrite = job.overwrite})),

@@ -1,139 +1,41 @@
 #include "batch/journal.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fmt/chrono.h>
 
-#include <algorithm>
-#include <bit>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <thread>
 
+#include "batch/fail_point.h"
+#include "batch/job_identity.h"
 #include "core/error.h"
-#include "core/hash.h"
 
 namespace trireme {
 
-static_assert(std::endian::native == std::endian::little, "journals are little-endian");
-
 namespace {
 
-constexpr std::string_view file_magic = "TRIREMEJ";
-constexpr std::uint32_t version = 2;
-constexpr std::uint32_t record_magic = 0x31574f52;  // "ROW1"
-constexpr std::uint32_t failed_flag = 1;
-constexpr std::uint32_t job_limit = 16u << 20;
-/// Rows finish out of order, but not by more: the coordinator's look-ahead is far below this.
-constexpr std::uint64_t widest_gap = std::uint64_t{1} << 24;
+/// Rows finish out of order, but not by more: sixteen times as far as the coordinator looks ahead.
+constexpr std::uint64_t widest_gap = std::uint64_t{1} << 20;
 constexpr std::string_view full_disk_advice =
     "the rows finished so far are safe; free some space and run the same command again to go on";
 
-struct FileHead {
-  char magic[8];
-  std::uint32_t version;
-  std::uint32_t job_bytes;
-  std::int64_t started;
-  std::uint32_t crc;  ///< of the field above and the description
-  std::uint32_t unused;
-};
-static_assert(sizeof(FileHead) == 32);
-
-struct RecordHead {
-  std::uint32_t magic;
-  std::uint32_t crc;  ///< of the fields below and the line
-  std::uint64_t row;
-  std::uint64_t row_hash;
-  std::uint32_t flags;
-  std::uint32_t line_bytes;
-};
-static_assert(sizeof(RecordHead) == 32);
-
-template <typename T>
-std::string_view bytes_of(const T& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof(T)};
-}
-
-std::uint32_t crc_of(std::int64_t started, std::string_view job) {
-  return crc32c(job, crc32c(bytes_of(started)));
-}
-
-std::uint32_t crc_of(const RecordHead& head, std::string_view line) {
-  constexpr std::size_t skipped = 8;  // magic and crc
-  return crc32c(line, crc32c(bytes_of(head).substr(skipped)));
-}
-
-/// Reads a file from front to back through a large buffer.
-class Scanner {
- public:
-  Scanner(const OutputFile& file, std::uint64_t offset) : file_(file), offset_(offset) {}
-
-  /// False if the file ends before.
-  bool read(char* out, std::size_t bytes) {
-    while (bytes > 0) {
-      if (position_ == buffer_.size() && !refill()) return false;
-      const std::size_t count = std::min(bytes, buffer_.size() - position_);
-      std::memcpy(out, buffer_.data() + position_, count);
-      position_ += count;
-      out += count;
-      bytes -= count;
-    }
-    return true;
-  }
-
- private:
-  bool refill() {
-    buffer_.resize(std::size_t{1} << 20);
-    buffer_.resize(file_.read_at(offset_, buffer_.data(), buffer_.size()));
-    offset_ += buffer_.size();
-    position_ = 0;
-    return !buffer_.empty();
-  }
-
-  const OutputFile& file_;
-  std::uint64_t offset_;
-  std::string buffer_;
-  std::size_t position_ = 0;
-};
-
-std::vector<std::string_view> split_lines(std::string_view text) {
-  std::vector<std::string_view> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
-}
-
-/// The first line of `text` that `other` lacks.
-std::string_view first_difference(std::string_view text, std::string_view other) {
-  const std::vector<std::string_view> others = split_lines(other);
-  for (const std::string_view line : split_lines(text)) {
-    if (std::ranges::find(others, line) == others.end()) return line;
-  }
-  return "nothing";
-}
-
-bool same_file(int fd, const std::filesystem::path& path) {
-  struct stat held {
-  }, named{};
-  return fstat(fd, &held) == 0 && stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
-         held.st_dev == named.st_dev;
+std::string date_of(std::int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  if (gmtime_r(&time, &parts) == nullptr) return "another day";
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", parts);
 }
 
 }  // namespace
 
-Journal::Journal(const std::filesystem::path& path, const std::string& job, std::int64_t now,
-                 bool restart)
-    : path_(path) {
-  TRIREME_ASSERT(job.size() <= job_limit);
+Journal::Journal(Files& files, const std::filesystem::path& path, const std::string& job,
+                 std::int64_t now, bool restart)
+    : files_(files), path_(path) {
   do {  // a run that just finished may have removed the file between our opening and locking it
-    file_ = OutputFile(path, O_RDWR | O_CREAT);
+    fail_point("journal.create.before");
+    file_ = files_.open(path, Opening::keep);
+    fail_point("journal.create.after");
     lock();
-  } while (!same_file(file_.fd(), path));
+  } while (!file_->still_named());
   if (restart || !load(job)) start(job, now);
 }
 
@@ -142,136 +44,191 @@ void Journal::lock() const {
   constexpr int attempts = 20;
   constexpr std::chrono::milliseconds pause{50};
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    if (flock(file_.fd(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    if (file_->try_lock()) return;
     std::this_thread::sleep_for(pause);
   }
   fail(ErrorKind::usage,
        "{}: another run is writing this output; wait for it, stop it, or choose another -o",
-       file_.name());
+       file_->name());
 }
 
 void Journal::start(const std::string& job, std::int64_t now) {
-  file_.truncate(0);
-  FileHead head{{}, version, static_cast<std::uint32_t>(job.size()), now, crc_of(now, job), 0};
-  file_magic.copy(head.magic, sizeof(head.magic));
-  file_.write_at(0, std::string(bytes_of(head)) + job, "free some space or choose another place");
-  file_.sync_data();
-  sync_directory_of(path_);
-  started_ = now;
-  end_ = sizeof(FileHead) + job.size();
+  head_ = {now, job};
+  is_new_ = true;
+  if (file_->size() > 0) {  // what was there must not come back behind the new head
+    file_->truncate(0);
+    file_->sync();
+  }
+  fail_point("journal.head.before");
+  file_->write_at(0, encode(head_), "free some space or choose another place");
+  fail_point("journal.head.after");
+  fail_point("journal.head.sync.before");
+  file_->sync();
+  fail_point("journal.head.sync.after");
+  fail_point("journal.directory.sync.before");
+  files_.sync_directory_of(path_);
+  fail_point("journal.directory.sync.after");
+  end_ = durable_end_ = head_.bytes();
 }
 
-void Journal::check_job(std::string_view stored, std::string_view wanted) const {
-  if (stored == wanted) return;
+void Journal::check_job(const std::string& job) const {
+  const std::string differences = describe_differences(head_.job, job);
+  if (differences.empty()) return;
+  const bool dated = head_.job.find("\nchat=true\n") != std::string::npos;
   fail(ErrorKind::usage,
-       "{}: this unfinished output belongs to another job (then: {}; now: {}); finish it with the "
-       "flags "
-       "it was begun with, or begin anew with --restart, or choose another -o",
-       file_.name(), first_difference(stored, wanted), first_difference(wanted, stored));
+       "{}: this unfinished output belongs to another job ({}); finish it with the flags and files "
+       "it was begun with, or begin anew with --restart{}, or choose another -o",
+       file_->name(), differences,
+       dated ? fmt::format(" (chat templates then see today's date, not that of {})",
+                           date_of(head_.started))
+             : "");
 }
 
 bool Journal::load(const std::string& job) {
-  FileHead head{};
-  Scanner scanner(file_, 0);
-  if (!scanner.read(reinterpret_cast<char*>(&head), sizeof(head))) return false;
-  bool sound = std::string_view(head.magic, sizeof(head.magic)) == file_magic &&
-               head.version == version && head.job_bytes <= job_limit;
-  std::string stored(sound ? head.job_bytes : 0, '\0');
-  if (!scanner.read(stored.data(), stored.size())) return false;
-  sound = sound && crc_of(head.started, stored) == head.crc;
-  if (!sound) {
-    fail(ErrorKind::input,
-         "{}: not a journal of this version of Trireme, or damaged; begin anew with --restart",
-         file_.name());
+  ReadHead read = read_journal_head(*file_, JournalHead{0, job}.bytes());
+  switch (read.state) {
+    case HeadState::unfinished:
+      return false;
+    case HeadState::other_version:
+      fail(ErrorKind::usage,
+           "{}: begun by another version of Trireme (journal version {}, this one's is {}), which "
+           "might have given other bytes; finish it with that version, or begin anew with "
+           "--restart, or choose another -o",
+           file_->name(), read.version, journal_version);
+    case HeadState::damaged:
+      fail(ErrorKind::input, "{}: not a journal of Trireme, or damaged; begin anew with --restart",
+           file_->name());
+    case HeadState::sound:
+      break;
   }
-  check_job(stored, job);
-  started_ = head.started;
-  end_ = sizeof(FileHead) + stored.size();
-  const std::uint64_t file_size = file_.size();
-  std::string line;
-  for (RecordHead record{}; scanner.read(reinterpret_cast<char*>(&record), sizeof(record));) {
-    if (record.magic != record_magic || record.line_bytes > file_size - end_) break;
-    line.resize(record.line_bytes);
-    if (!scanner.read(line.data(), line.size()) || crc_of(record, line) != record.crc) break;
-    if (record.row > rows_ + widest_gap) {
-      fail(ErrorKind::input, "{}: damaged (row {} after {} rows); begin anew with --restart",
-           file_.name(), record.row, rows_);
-    }
-    note(record.row, end_, (record.flags & failed_flag) != 0, line.size());
-    end_ += sizeof(record) + line.size();
-  }
-  file_.truncate(end_);
+  head_ = std::move(read.head);
+  check_job(job);
+  load_records();
   return true;
 }
 
-void Journal::note(std::uint64_t row, std::uint64_t offset, bool failed, std::size_t line_bytes) {
-  if (has(row)) return;
-  if (row >= offsets_.size()) offsets_.resize(row + 1, 0);
-  offsets_[row] = offset;
-  ++rows_;
-  failed_rows_ += failed ? 1 : 0;
-  line_bytes_ += line_bytes;
-}
-
-std::uint64_t Journal::row_hash(std::uint64_t row) const {
-  TRIREME_ASSERT(has(row));
-  RecordHead head{};
-  file_.read_at(offsets_[row], reinterpret_cast<char*>(&head), sizeof(head));
-  return head.row_hash;
-}
-
-Journal::Record Journal::read(std::uint64_t row) const {
-  TRIREME_ASSERT(has(row));
-  // Most lines are short: one read fetches the head and the line.
-  std::string bytes(4096, '\0');
-  bytes.resize(file_.read_at(offsets_[row], bytes.data(), bytes.size()));
-  RecordHead head{};
-  bytes.resize(std::max(bytes.size(), sizeof(head)));
-  std::memcpy(&head, bytes.data(), sizeof(head));
-  const std::size_t record_bytes = sizeof(head) + head.line_bytes;
-  const std::size_t have = bytes.size();
-  bool sound =
-      head.magic == record_magic && head.row == row && offsets_[row] + record_bytes <= end_;
-  if (sound && have < record_bytes) {
-    bytes.resize(record_bytes);
-    file_.read_at(offsets_[row] + have, bytes.data() + have, record_bytes - have);
+void Journal::load_records() {
+  const std::uint64_t file_size = file_->size();
+  JournalScanner scanner(*file_, head_.bytes(), file_size, head_.crc());
+  for (JournalRecord record; scanner.next(record);) {
+    if (record.row > finished_ + widest_gap) {
+      fail(ErrorKind::input, "{}: damaged (row {} after {} rows); begin anew with --restart",
+           file_->name(), record.row, rows());
+    }
+    note(record);
   }
-  const std::string_view line = std::string_view(bytes).substr(sizeof(head), head.line_bytes);
-  if (!sound || crc_of(head, line) != head.crc) {
-    fail(ErrorKind::input,
-         "{}: the record of row {} has changed on disk; begin anew with --restart", file_.name(),
-         row);
+  end_ = scanner.offset();
+  if (end_ < file_size) {
+    fail_point("journal.cut.before");
+    file_->truncate(end_);
+    fail_point("journal.cut.after");
   }
-  return {head.row_hash, (head.flags & failed_flag) != 0, std::string(line)};
+  // Whoever wrote these may have been killed before they were durable, and before the file's name
+  // was.
+  file_->sync();
+  files_.sync_directory_of(path_);
+  durable_end_ = end_;
 }
 
-void Journal::append(std::uint64_t row, const Record& record) {
-  if (has(row)) return;
-  TRIREME_ASSERT(record.line.size() <= UINT32_MAX && row <= rows_ + widest_gap);
-  RecordHead head{record_magic,
-                  0,
-                  row,
-                  record.row_hash,
-                  record.failed ? failed_flag : 0,
-                  static_cast<std::uint32_t>(record.line.size())};
-  head.crc = crc_of(head, record.line);
-  std::string bytes(bytes_of(head));
-  bytes += record.line;
+void Journal::note(const JournalRecord& record) {
+  if (has(record.row)) return;
+  ahead_.insert(record.row);
+  while (!ahead_.empty() && *ahead_.begin() == finished_) {
+    ahead_.erase(ahead_.begin());
+    ++finished_;
+  }
+  failed_rows_ += record.failed ? 1 : 0;
+  line_bytes_ += record.line.size();
+}
+
+void Journal::give_up(const std::string& message) {
+  broken_ = message;
+  fail(ErrorKind::resource, "{}", message);
+}
+
+/// A full disk has room for what it holds.
+void Journal::keep_whole_records() {
   try {
-    file_.write_at(end_, bytes, full_disk_advice);
+    file_->truncate(end_);
+    file_->sync_data();
   } catch (const Error&) {
-    file_.truncate(end_);
-    throw;
+    keep_durable_records();
   }
-  note(row, end_, record.failed, record.line.size());
-  end_ += bytes.size();
+}
+
+/// What a disk failed to take may still be seen in memory, by the next run too, and is gone with
+/// it.
+void Journal::keep_durable_records() {
+  try {
+    file_->truncate(durable_end_);
+  } catch (const Error&) {  // what is wrong with the disk is on its way already
+  }
+}
+
+void Journal::append(const JournalRecord& record) {
+  if (!broken_.empty()) fail(ErrorKind::resource, "{}", broken_);
+  if (has(record.row)) return;
+  TRIREME_ASSERT(record.row <= finished_ + widest_gap);
+  try {
+    fail_point("journal.append.before");
+    file_->write_at(end_, encode(record, head_.crc()), full_disk_advice);
+    fail_point("journal.append.after");
+  } catch (const Error& error) {
+    keep_whole_records();
+    give_up(error.what());
+  }
+  note(record);
+  end_ += record.bytes();
+}
+
+void Journal::sync() {
+  if (!broken_.empty()) fail(ErrorKind::resource, "{}", broken_);
+  try {
+    fail_point("journal.sync.before");
+    file_->sync_data();
+    fail_point("journal.sync.after");
+  } catch (const Error& error) {
+    keep_durable_records();
+    give_up(
+        fmt::format("{}; the rows of about the last second are given up, those before are "
+                    "safe; see to the disk and run the same command again to go on",
+                    error.what()));
+  }
+  durable_end_ = end_;
 }
 
 void Journal::remove() {
-  if (unlink(path_.c_str()) != 0 && errno != ENOENT) {
-    fail(ErrorKind::resource, "{}: cannot remove: {}", file_.name(), std::strerror(errno));
+  fail_point("journal.remove.before");
+  files_.remove(path_);
+  fail_point("journal.remove.after");
+  fail_point("journal.gone.sync.before");
+  files_.sync_directory_of(path_);
+  fail_point("journal.gone.sync.after");
+}
+
+Journal::Cursor::Cursor(const File& file, const JournalHead& head, std::uint64_t end)
+    : file_(&file), scanner_(file, head.bytes(), end, head.crc()) {}
+
+const JournalRecord& Journal::Cursor::seek(std::uint64_t row) {
+  TRIREME_ASSERT(row >= next_);
+  next_ = row + 1;
+  places_.erase(places_.begin(), places_.lower_bound(row));
+  bool found = false;
+  if (const auto place = places_.extract(row)) {
+    found = scanner_.read_at(place.mapped(), record_) && record_.row == row;
+  } else {
+    std::uint64_t offset = scanner_.offset();
+    for (; !found && scanner_.next(record_); offset = scanner_.offset()) {
+      found = record_.row == row;
+      if (record_.row > row) places_.emplace(record_.row, offset);
+    }
   }
-  sync_directory_of(path_);
+  if (!found) {
+    fail(ErrorKind::input,
+         "{}: the record of row {} has changed on disk; begin anew with --restart", file_->name(),
+         row);
+  }
+  return record_;
 }
 
 }  // namespace trireme

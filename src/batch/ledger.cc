@@ -29,9 +29,7 @@ class StreamOutput : public RowOutput {
   std::int64_t started() const override { return started_; }
   bool resumable() const override { return false; }
   std::uint64_t resumed_rows() const override { return 0; }
-  bool has(const RawRow& row) const override {
-    return row.index < next_ || waiting_.contains(row.index);
-  }
+  bool has(const RawRow& row) override { return row.index < next_ || waiting_.contains(row.index); }
 
   void write(const RawRow& row, std::string_view line, bool failed) override {
     if (has(row)) return;
@@ -65,22 +63,35 @@ class StreamOutput : public RowOutput {
   std::uint64_t failed_rows_ = 0;
 };
 
+bool exists(Files& files, const fs::path& path) { return files.kind(path) != Files::Kind::absent; }
+
+[[noreturn]] void fail_existing(const std::string& path) {
+  fail(ErrorKind::usage, "-o {}: the file exists; replace it with --overwrite, or choose another",
+       path);
+}
+
 /// Lines to a journal as they come; at the end, in order, to a file that then takes its name.
 class Ledger : public RowOutput {
  public:
   Ledger(const fs::path& target, const OutputOptions& options)
-      : target_(target),
-        journal_(journal_path(target.string()), options.job, options.now, options.restart) {
-    resumed_rows_ = journal_.rows();
+      : files_(*options.files),
+        target_(target),
+        journal_(files_, journal_path(target.string()), options.job, options.now, options.restart),
+        answered_before_(journal_.cursor()),
+        resumed_rows_(journal_.rows()) {
+    // Another run may have finished since the output was looked for.
+    if (!journal_.is_new() || options.overwrite || !exists(files_, target_)) return;
+    journal_.remove();
+    fail_existing(options.path);
   }
 
   std::int64_t started() const override { return journal_.started(); }
   bool resumable() const override { return true; }
   std::uint64_t resumed_rows() const override { return resumed_rows_; }
 
-  bool has(const RawRow& row) const override {
+  bool has(const RawRow& row) override {
     if (!journal_.has(row.index)) return false;
-    if (journal_.row_hash(row.index) == row.hash()) return true;
+    if (answered_before_.seek(row.index).row_hash == row.hash()) return true;
     fail(ErrorKind::usage,
          "line {} of the input is not what it was when this job began (row {} was already "
          "answered); "
@@ -89,7 +100,7 @@ class Ledger : public RowOutput {
   }
 
   void write(const RawRow& row, std::string_view line, bool failed) override {
-    journal_.append(row.index, {row.hash(), failed, std::string(line)});
+    journal_.append({row.index, row.hash(), failed, std::string(line)});
     synced_ = false;
     tick();
   }
@@ -111,9 +122,11 @@ class Ledger : public RowOutput {
     }
     TRIREME_ASSERT(journal_.rows() == total_rows);
     journal_.sync();
-    const auto output = open_final_output({.path = target_, .advice = advice(total_rows)});
+    const auto output =
+        open_final_output({.path = target_, .advice = advice(total_rows), .files = &files_});
+    Journal::Cursor cursor = journal_.cursor();
     for (std::uint64_t row = 0; row < total_rows; ++row) {
-      const Journal::Record record = journal_.read(row);
+      const JournalRecord& record = cursor.seek(row);
       output->add(record.line, record.failed);
     }
     output->commit();
@@ -131,8 +144,10 @@ class Ledger : public RowOutput {
         journal_.line_bytes() + total_rows, journal_path(target_.string()));
   }
 
+  Files& files_;
   fs::path target_;
   Journal journal_;
+  Journal::Cursor answered_before_;
   std::uint64_t resumed_rows_ = 0;
   bool synced_ = true;
   Clock::time_point last_sync_ = Clock::now();
@@ -147,21 +162,19 @@ std::unique_ptr<RowOutput> open_output(const OutputOptions& options) {
     return std::make_unique<StreamOutput>(OutputFile(STDOUT_FILENO, "standard output"),
                                           options.now);
   }
-  std::error_code error;
-  const auto status = fs::status(options.path, error);
-  if (fs::is_directory(status)) {
+  Files& files = *options.files;
+  const Files::Kind kind = files.kind(options.path);
+  if (kind == Files::Kind::directory) {
     fail(ErrorKind::usage, "-o {}: this is a directory; name a file in it", options.path);
   }
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
+  if (kind == Files::Kind::other) {
     return std::make_unique<StreamOutput>(OutputFile(options.path, O_WRONLY), options.now);
   }
   // Two names of one file must meet at one journal.
-  const fs::path target = fs::weakly_canonical(options.path, error);
-  const fs::path& path = error ? fs::path(options.path) : target;
-  const bool unfinished = fs::exists(journal_path(path.string()), error);
-  if (fs::exists(status) && (!unfinished || options.restart) && !options.overwrite) {
-    fail(ErrorKind::usage, "-o {}: the file exists; replace it with --overwrite, or choose another",
-         options.path);
+  const fs::path path = files.resolve(options.path);
+  const bool unfinished = exists(files, journal_path(path.string()));
+  if (kind == Files::Kind::regular && (!unfinished || options.restart) && !options.overwrite) {
+    fail_existing(options.path);
   }
   return std::make_unique<Ledger>(path, options);
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "batch/files.h"
 #include "batch/raw_row.h"
 
 namespace trireme {
@@ -20,9 +21,10 @@ class RowOutput {
   virtual bool resumable() const = 0;
   /// Rows that earlier runs of the job finished; `has` will be true for these.
   virtual std::uint64_t resumed_rows() const = 0;
-  /// Whether the row is answered. Throws Error(usage) when an earlier run answered a row of this
+  /// Whether the row is answered. To be asked in the order of the input, of each row at most once
+  /// and before this run answers it. Throws Error(usage) when an earlier run answered a row of this
   /// index with other bytes: the input has changed.
-  virtual bool has(const RawRow& row) const = 0;
+  virtual bool has(const RawRow& row) = 0;
   /// `line` without its end. A row that is already answered is ignored. Throws Error(resource) on a
   /// full disk; the rows before it are safe.
   virtual void write(const RawRow& row, std::string_view line, bool failed) = 0;
@@ -39,12 +41,13 @@ class RowOutput {
 
 struct OutputOptions {
   std::string path;  ///< "-": standard output
-  /// Everything that determines the output's bytes (model, template, sampling), a `key=value` a
-  /// line. The input's bytes are checked row by row, not here.
+  /// Everything that determines the output's bytes (model, template, sampling, see job_identity.h),
+  /// a `key=value` a line. The input's bytes are checked row by row, not here.
   std::string job;
   std::int64_t now = 0;    ///< seconds since the epoch: when a job that is new begins
   bool restart = false;    ///< throw away what an unfinished run left
   bool overwrite = false;  ///< replace a finished output, once the new one is complete
+  Files* files = &real_files();
 };
 
 /// A regular file gets a journal beside it (PATH.trireme-journal) while the job runs, and appears,
