@@ -55,10 +55,17 @@ std::string describe_sampling(const SamplingParams& s) {
          identity_line("ignore_eos", text_of(s.ignore_eos)) + identity_line("stop", stops);
 }
 
+std::vector<std::optional<std::uint64_t>> sizes_of(const std::vector<InputFile>& files) {
+  std::vector<std::optional<std::uint64_t>> sizes;
+  for (const InputFile& file : files) sizes.push_back(file.bytes);
+  return sizes;
+}
+
 /// Everything that determines the output, for the journal.
 std::string describe(const BatchJob& job, const RowReader& input) {
-  return output_identity(job.options) + describe_input(job.input) + describe_task(job.rows) +
-         describe_rows(input, job.rows) + describe_sampling(job.rows.sampling);
+  return output_identity(job.options) + describe_input(sizes_of(input.files())) +
+         describe_task(job.rows) + describe_rows(input, job.rows) +
+         describe_sampling(job.rows.sampling);
 }
 
 std::vector<InputFile> input_files(const BatchJob& job) {
@@ -70,7 +77,8 @@ std::vector<InputFile> input_files(const BatchJob& job) {
 /// Where the output goes there must be room for more.
 std::filesystem::path scratch_folder(const std::string& output) {
   std::error_code error;
-  if (std::filesystem::is_regular_file(output, error) || !std::filesystem::exists(output, error)) {
+  if (output != "-" && (std::filesystem::is_regular_file(output, error) ||
+                        !std::filesystem::exists(output, error))) {
     return std::filesystem::path(output).parent_path();
   }
   return std::filesystem::temp_directory_path(error);

@@ -1,7 +1,6 @@
 #include "batch/job_identity.h"
 
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <string>
@@ -59,11 +58,13 @@ std::string identity_line(std::string_view key, std::string_view value) {
   return line + '\n';
 }
 
-std::string describe_input(const std::string& path) {
-  struct stat status {};
-  const int error = path == "-" ? fstat(0, &status) : stat(path.c_str(), &status);
-  if (error != 0 || !S_ISREG(status.st_mode)) return "";
-  return identity_line(input_key, fmt::format("{} bytes", status.st_size));
+std::string describe_input(const std::vector<std::optional<std::uint64_t>>& sizes) {
+  std::string text;
+  for (const std::optional<std::uint64_t> bytes : sizes) {
+    if (!bytes) return "";
+    text += fmt::format("{}{}", text.empty() ? "" : "+", *bytes);
+  }
+  return identity_line(input_key, text + " bytes");
 }
 
 std::string describe_differences(std::string_view unfinished, std::string_view here) {

@@ -79,12 +79,16 @@ TEST(Input, ThatIsGoneOrChangedIsToldAndTheJobCanStillBeFinished) {
   EXPECT_TRUE(gone.exit_code == 1 || gone.exit_code == 2) << gone.exit_code << gone.err;
   EXPECT_NE(gone.err.find("rows.jsonl"), std::string::npos) << gone.err;
 
-  Words changed = lines_of(rows);
-  for (std::string& row : changed) row.replace(row.find("\"prompt\": \""), 11, "\"prompt\": \"O ");
-  write_file(job.input(), joined(changed));
-  const Outcome other = job.run({"-dp", "2"});
-  EXPECT_EQ(other.exit_code, 2) << other.err;
-  EXPECT_NE(other.err.find("of the input is not what it was"), std::string::npos) << other.err;
+  // By its size, and where that is the same, row by row.
+  for (const auto& [prompt, message] : {std::pair{"\"prompt\": \"O ", "input="},
+                                        {"\"prompt\":\"_", "of the input is not what it was"}}) {
+    Words changed = lines_of(rows);
+    for (std::string& row : changed) row.replace(row.find("\"prompt\": \""), 11, prompt);
+    write_file(job.input(), joined(changed));
+    const Outcome other = job.run({"-dp", "2"});
+    EXPECT_EQ(other.exit_code, 2) << other.err;
+    EXPECT_NE(other.err.find(message), std::string::npos) << other.err;
+  }
 
   write_file(job.input(), rows);
   EXPECT_EQ(job.run({"-dp", "2"}).exit_code, 0);
@@ -151,7 +155,22 @@ TEST(Input, ThatIsCutOffIsTold) {
   write_file(job.input(), joined({lines_of(rows)[0], lines_of(rows)[1]}));
   const Outcome cut = job.run({});
   EXPECT_EQ(cut.exit_code, 2) << cut.err;
-  EXPECT_NE(cut.err.find("the input has 2 rows"), std::string::npos) << cut.err;
+  const std::string size = std::to_string(std::filesystem::file_size(job.input()));
+  EXPECT_NE(cut.err.find("input=" + size + " bytes here"), std::string::npos) << cut.err;
+  // A pipe has no size.
+  const std::filesystem::path rest = job.file("rest.jsonl");
+  std::filesystem::rename(job.input(), rest);
+  {
+    auto pipe = std::make_unique<Pipe>(job);
+    const auto running = job.start({});
+    pipe->fill(read_file(rest));
+    EXPECT_TRUE(Job::await(*running, [&] { return pipe->empty(); }));
+    pipe.reset();
+    const Outcome piped = running->wait();
+    EXPECT_EQ(piped.exit_code, 2) << piped.err;
+    EXPECT_NE(piped.err.find("the input has 2 rows"), std::string::npos) << piped.err;
+  }
+  std::filesystem::remove(job.input());
   EXPECT_FALSE(std::filesystem::exists(job.output()));
   write_file(job.input(), rows);
   EXPECT_EQ(job.run({}).exit_code, 0);
