@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 declare -A allowed=(
   [core]=""
+  [net]="core"
   [kernels]="core"
   [comm]="core"
   [weights]="core"
@@ -15,9 +16,9 @@ declare -A allowed=(
   [runtime]="core kernels comm layers models weights plan"
   [tasks]="core kernels comm layers models weights plan runtime text"
   [api]="core kernels comm layers models weights plan runtime text tasks"
-  [launch]="core comm"
-  [batch]="core launch"
-  [cli]="core comm launch batch plan kernels weights"
+  [launch]="core comm net"
+  [batch]="core net launch"
+  [cli]="core comm net launch batch plan kernels weights"
 )
 
 failed=0
