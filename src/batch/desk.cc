@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include "batch/job_files.h"
 #include "batch/job_identity.h"
 #include "core/error.h"
 #include "trireme/engine.h"
@@ -55,23 +56,20 @@ std::string describe_sampling(const SamplingParams& s) {
          identity_line("ignore_eos", text_of(s.ignore_eos)) + identity_line("stop", stops);
 }
 
-std::vector<std::optional<std::uint64_t>> sizes_of(const std::vector<InputFile>& files) {
-  std::vector<std::optional<std::uint64_t>> sizes;
-  for (const InputFile& file : files) sizes.push_back(file.bytes);
-  return sizes;
+/// Nothing for jobs without: their journals go on.
+std::string describe_kept(const RowSettings& rows) {
+  if (!rows.keep_columns) return "";
+  std::string names;
+  for (const std::string& name : *rows.keep_columns)
+    names += fmt::format("{}:{};", name.size(), name);
+  return identity_line("keep_columns", names);
 }
 
 /// Everything that determines the output, for the journal.
 std::string describe(const BatchJob& job, const RowReader& input) {
-  return output_identity(job.options) + describe_input(sizes_of(input.files())) +
-         describe_task(job.rows) + describe_rows(input, job.rows) +
+  return output_identity(job.options) + describe_input(input.files()) + describe_task(job.rows) +
+         describe_kept(job.rows) + describe_rows(input, job.rows) +
          describe_sampling(job.rows.sampling);
-}
-
-std::vector<InputFile> input_files(const BatchJob& job) {
-  std::vector<InputFile> files = resolve_inputs(job.inputs);
-  for (const InputFile& file : files) check_distinct(file.path, job.output);
-  return files;
 }
 
 /// Where the output goes there must be room for more.
@@ -93,6 +91,7 @@ Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progr
                            .job = describe(job, input_),
                            .now = job.now,
                            .restart = job.restart,
+                           .form = output_form(job, input_),
                            .overwrite = job.overwrite})),
       server_(input_, *output_, job.rows, std::move(send),
               {.strict = job.strict, .scratch = scratch_folder(job.output)}),

@@ -111,6 +111,18 @@ class RealFiles : public Files {
 
 }  // namespace
 
+void Files::make_directory(const fs::path& path) {
+  if (mkdir(path.c_str(), 0777) == 0) return;
+  fail(ErrorKind::resource, "{}: cannot make the folder: {}", path.string(), std::strerror(errno));
+}
+
+void Files::remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (!error) return;
+  fail(ErrorKind::resource, "{}: cannot remove the folder: {}", path.string(), error.message());
+}
+
 Files& real_files() {
   static RealFiles files;
   return files;

@@ -51,6 +51,10 @@ class Files {
   virtual void rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   /// Of a file that is absent: nothing.
   virtual void remove(const std::filesystem::path& path) = 0;
+  /// A folder, for an output of several files. The operating system's, unless a test has its own.
+  virtual void make_directory(const std::filesystem::path& path);
+  /// A folder and all in it; of one that is absent: nothing.
+  virtual void remove_tree(const std::filesystem::path& path);
   /// Makes what became of names in the path's directory durable.
   virtual void sync_directory_of(const std::filesystem::path& path) = 0;
 };

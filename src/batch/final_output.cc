@@ -1,6 +1,8 @@
 #include "batch/final_output.h"
 
 #include "batch/fail_point.h"
+#include "batch/file_sink.h"
+#include "batch/sharded_output.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -9,37 +11,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t write_bytes = std::size_t{1} << 20;
-
-class JsonLines : public FinalOutput {
+class OneFile : public FinalOutput {
  public:
-  explicit JsonLines(const FinalOutputOptions& options)
-      : options_(options), partial_(options.path.string() + ".partial") {
-    fail_point("output.create.before");
-    file_ = options_.files->open(partial_, Opening::replace);
-    fail_point("output.create.after");
-  }
+  explicit OneFile(const FinalOutputOptions& options)
+      : options_(options),
+        partial_(options.path.string() + ".partial"),
+        sink_(std::make_unique<FileSink>(*options.files, partial_, options.advice)),
+        writer_(open_row_writer(options.form, *sink_)) {}
 
-  ~JsonLines() override {
+  ~OneFile() override {
     if (committed_) return;
-    file_.reset();
+    writer_.reset();
+    sink_.reset();
     try {
       options_.files->remove(partial_);  // it would only take up the space that is missing
     } catch (const Error&) {             // what went wrong before is on its way already
     }
   }
 
-  void add(std::string_view json_line, bool) override {
-    ready_.append(json_line).push_back('\n');
-    if (ready_.size() >= write_bytes) flush();
-  }
+  void add(std::string_view json_line, bool) override { writer_->add(json_line); }
 
   void commit() override {
-    flush();
-    fail_point("output.sync.before");
-    file_->sync();
-    fail_point("output.sync.after");
-    file_.reset();
+    writer_->finish();
+    sink_->close();
     fail_point("output.rename.before");
     options_.files->rename(partial_, options_.path);
     committed_ = true;
@@ -50,24 +44,18 @@ class JsonLines : public FinalOutput {
   }
 
  private:
-  void flush() {
-    fail_point("output.write.before");
-    file_->write(ready_, options_.advice);
-    fail_point("output.write.after");
-    ready_.clear();
-  }
-
   FinalOutputOptions options_;
   fs::path partial_;
-  std::unique_ptr<File> file_;
-  std::string ready_;
+  std::unique_ptr<FileSink> sink_;
+  std::unique_ptr<RowWriter> writer_;
   bool committed_ = false;
 };
 
 }  // namespace
 
 std::unique_ptr<FinalOutput> open_final_output(const FinalOutputOptions& options) {
-  return std::make_unique<JsonLines>(options);
+  if (options.form.format.shards > 0) return open_sharded_output(options);
+  return std::make_unique<OneFile>(options);
 }
 
 }  // namespace trireme

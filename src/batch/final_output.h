@@ -1,13 +1,15 @@
-// The finished output on its way to its place: absent, or whole. Formats, compression and shards
-// are implementations of this.
+// The finished output on its way to its place: absent, or whole. A file or a folder of shards, in
+// any of the forms that rows are written in.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "batch/files.h"
+#include "batch/row_writer.h"
 
 namespace trireme {
 
@@ -27,9 +29,11 @@ struct FinalOutputOptions {
   std::filesystem::path path;
   std::string advice;  ///< for a write that fails: what is safe, and what to do
   Files* files = &real_files();
+  RowForm form = {};
+  std::uint64_t total_rows = 0;  ///< shards are ranges of these
 };
 
-/// JSON Lines, to PATH.partial until it is committed.
+/// One file, PATH.partial until it is committed; or, with shards, a folder.
 std::unique_ptr<FinalOutput> open_final_output(const FinalOutputOptions& options);
 
 }  // namespace trireme

@@ -18,6 +18,8 @@ struct BatchJob {
   Options options;
   std::vector<std::string> inputs = {"-"};  ///< see resolve_inputs()
   std::string output = "-";
+  std::string output_format = "auto";  ///< see output_format_of()
+  std::uint32_t shards = 0;            ///< files that the output is cut into; 0: it is one file
   ReaderOptions reader;
   RowSettings rows;
   bool restart = false;

@@ -1,10 +1,14 @@
 #include "batch/job_identity.h"
 
 #include <fmt/core.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "core/hash.h"
 
 namespace trireme {
 
@@ -42,6 +46,13 @@ std::string told(const Line* line, std::string_view key) {
   return fmt::format("{}={}{}", key, line->value.substr(0, longest_told), cut ? "..." : "");
 }
 
+/// Of a file that a shell has put there.
+std::optional<std::uint64_t> standard_input_size() {
+  struct stat status {};
+  if (fstat(0, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
 }  // namespace
 
 std::string identity_line(std::string_view key, std::string_view value) {
@@ -58,13 +69,17 @@ std::string identity_line(std::string_view key, std::string_view value) {
   return line + '\n';
 }
 
-std::string describe_input(const std::vector<std::optional<std::uint64_t>>& sizes) {
-  std::string text;
-  for (const std::optional<std::uint64_t> bytes : sizes) {
-    if (!bytes) return "";
-    text += fmt::format("{}{}", text.empty() ? "" : "+", *bytes);
+std::string describe_input(const std::vector<InputFile>& files) {
+  std::uint64_t bytes = 0, sizes = 0;
+  for (const InputFile& file : files) {
+    const std::optional<std::uint64_t> size = file.path == "-" ? standard_input_size() : file.bytes;
+    if (!size) return "";
+    bytes += *size;
+    sizes = mixed(sizes + *size);
   }
-  return identity_line(input_key, text + " bytes");
+  if (files.size() == 1) return identity_line(input_key, fmt::format("{} bytes", bytes));
+  return identity_line(
+      input_key, fmt::format("{} files of {} bytes in all ({:016x})", files.size(), bytes, sizes));
 }
 
 std::string describe_differences(std::string_view unfinished, std::string_view here) {

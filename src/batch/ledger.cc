@@ -10,6 +10,7 @@
 #include "batch/final_output.h"
 #include "batch/journal.h"
 #include "batch/output_file.h"
+#include "batch/sharded_output.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -21,10 +22,30 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto sync_interval = std::chrono::seconds(1);
 
+/// What a writer has written goes out at once, a whole row at least.
+class StreamSink : public ByteSink {
+ public:
+  explicit StreamSink(OutputFile file) : file_(std::move(file)) {}
+  void write(std::string_view bytes) override { ready_.append(bytes); }
+  void flush() {
+    file_.write(ready_,
+                "the rows after the last whole line are lost; write to a file to be able to "
+                "resume");
+    ready_.clear();
+  }
+
+ private:
+  OutputFile file_;
+  std::string ready_;
+};
+
 /// Lines in order to something that cannot be taken back; those ahead of their turn wait in memory.
 class StreamOutput : public RowOutput {
  public:
-  StreamOutput(OutputFile file, std::int64_t now) : file_(std::move(file)), started_(now) {}
+  StreamOutput(OutputFile file, const OutputOptions& options)
+      : sink_(std::move(file)),
+        writer_(open_row_writer(options.form, sink_)),
+        started_(options.now) {}
 
   std::int64_t started() const override { return started_; }
   bool resumable() const override { return false; }
@@ -36,26 +57,26 @@ class StreamOutput : public RowOutput {
     failed_rows_ += failed ? 1 : 0;
     waiting_bytes_ += line.size();
     waiting_.emplace(row.index, line);
-    std::string ready;
     for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_;
          first = waiting_.erase(first), ++next_) {
-      ready.append(first->second).append("\n");
+      writer_->add(first->second);
       waiting_bytes_ -= first->second.size();
     }
-    file_.write(ready,
-                "the rows after the last whole line are lost; write to a file to be able to "
-                "resume");
+    sink_.flush();
   }
 
   void tick() override {}
   void finish(std::uint64_t total_rows) override {
     TRIREME_ASSERT(waiting_.empty() && next_ == total_rows);
+    writer_->finish();
+    sink_.flush();
   }
   std::uint64_t failed_rows() const override { return failed_rows_; }
   std::uint64_t pending_bytes() const override { return waiting_bytes_; }
 
  private:
-  OutputFile file_;
+  StreamSink sink_;
+  std::unique_ptr<RowWriter> writer_;
   std::int64_t started_ = 0;
   std::map<std::uint64_t, std::string> waiting_;
   std::uint64_t waiting_bytes_ = 0;
@@ -66,8 +87,7 @@ class StreamOutput : public RowOutput {
 bool exists(Files& files, const fs::path& path) { return files.kind(path) != Files::Kind::absent; }
 
 [[noreturn]] void fail_existing(const std::string& path) {
-  fail(ErrorKind::usage, "-o {}: the file exists; replace it with --overwrite, or choose another",
-       path);
+  fail(ErrorKind::usage, "-o {}: it exists; replace it with --overwrite, or choose another", path);
 }
 
 /// Lines to a journal as they come; at the end, in order, to a file that then takes its name.
@@ -76,6 +96,7 @@ class Ledger : public RowOutput {
   Ledger(const fs::path& target, const OutputOptions& options)
       : files_(*options.files),
         target_(target),
+        form_(options.form),
         journal_(files_, journal_path(target.string()), options.job, options.now, options.restart),
         answered_before_(journal_.cursor()),
         resumed_rows_(journal_.rows()) {
@@ -122,8 +143,11 @@ class Ledger : public RowOutput {
     }
     TRIREME_ASSERT(journal_.rows() == total_rows);
     journal_.sync();
-    const auto output =
-        open_final_output({.path = target_, .advice = advice(total_rows), .files = &files_});
+    const auto output = open_final_output({.path = target_,
+                                           .advice = advice(total_rows),
+                                           .files = &files_,
+                                           .form = form_,
+                                           .total_rows = total_rows});
     Journal::Cursor cursor = journal_.cursor();
     for (std::uint64_t row = 0; row < total_rows; ++row) {
       const JournalRecord& record = cursor.seek(row);
@@ -146,6 +170,7 @@ class Ledger : public RowOutput {
 
   Files& files_;
   fs::path target_;
+  RowForm form_;
   Journal journal_;
   Journal::Cursor answered_before_;
   std::uint64_t resumed_rows_ = 0;
@@ -153,27 +178,43 @@ class Ledger : public RowOutput {
   Clock::time_point last_sync_ = Clock::now();
 };
 
+/// Of what stands where a folder of shards is to be.
+void check_replaceable(const std::string& path, Files::Kind kind) {
+  if (kind == Files::Kind::absent) return;
+  if (kind != Files::Kind::directory) {
+    fail(ErrorKind::usage, "-o {}: this is a file, and --shards makes a folder; name another",
+         path);
+  }
+  const std::string foreign = foreign_file_in(path);
+  if (foreign.empty()) return;
+  fail(ErrorKind::usage,
+       "-o {}: this folder holds other files than shards ({}), which would be lost; name another",
+       path, foreign);
+}
+
 }  // namespace
 
 std::string journal_path(const std::string& output) { return output + ".trireme-journal"; }
 
 std::unique_ptr<RowOutput> open_output(const OutputOptions& options) {
   if (options.path == "-") {
-    return std::make_unique<StreamOutput>(OutputFile(STDOUT_FILENO, "standard output"),
-                                          options.now);
+    return std::make_unique<StreamOutput>(OutputFile(STDOUT_FILENO, "standard output"), options);
   }
   Files& files = *options.files;
   const Files::Kind kind = files.kind(options.path);
-  if (kind == Files::Kind::directory) {
-    fail(ErrorKind::usage, "-o {}: this is a directory; name a file in it", options.path);
+  const bool sharded = options.form.format.shards > 0;
+  if (kind == Files::Kind::directory && !sharded) {
+    fail(ErrorKind::usage, "-o {}: this is a directory; name a file in it, or --shards",
+         options.path);
   }
+  if (sharded) check_replaceable(options.path, kind);
   if (kind == Files::Kind::other) {
-    return std::make_unique<StreamOutput>(OutputFile(options.path, O_WRONLY), options.now);
+    return std::make_unique<StreamOutput>(OutputFile(options.path, O_WRONLY), options);
   }
   // Two names of one file must meet at one journal.
   const fs::path path = files.resolve(options.path);
   const bool unfinished = exists(files, journal_path(path.string()));
-  if (kind == Files::Kind::regular && (!unfinished || options.restart) && !options.overwrite) {
+  if (kind != Files::Kind::absent && (!unfinished || options.restart) && !options.overwrite) {
     fail_existing(options.path);
   }
   return std::make_unique<Ledger>(path, options);

@@ -8,6 +8,7 @@
 
 #include "batch/files.h"
 #include "batch/raw_row.h"
+#include "batch/row_writer.h"
 
 namespace trireme {
 
@@ -46,14 +47,15 @@ struct OutputOptions {
   std::string job;
   std::int64_t now = 0;    ///< seconds since the epoch: when a job that is new begins
   bool restart = false;    ///< throw away what an unfinished run left
+  RowForm form = {};       ///< in which the rows are written
   bool overwrite = false;  ///< replace a finished output, once the new one is complete
   Files* files = &real_files();
 };
 
 /// A regular file gets a journal beside it (PATH.trireme-journal) while the job runs, and appears,
 /// whole, when it is finished. Standard output, pipes and devices are written in order as rows
-/// finish. Throws Error(usage) when the output exists, or is being written by another run, or an
-/// unfinished one is of another job.
+/// finish. With shards the output is a folder. Throws Error(usage) when the output exists, or is
+/// being written by another run, or an unfinished one is of another job.
 std::unique_ptr<RowOutput> open_output(const OutputOptions& options);
 
 /// Where the journal of an output lies: for messages.

@@ -136,6 +136,8 @@ void visit_settings(Io& io, Settings& settings) {
   io.text(settings.prefix);
   io.optional(settings.truncate, [&io](auto& value) { io.flag(value); });
   io.number(settings.top_k);
+  io.optional(settings.keep_columns,
+              [&io](auto& names) { io.list(names, [&io](auto& name) { io.text(name); }); });
 }
 
 template <typename Io, typename Message>

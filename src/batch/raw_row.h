@@ -21,7 +21,7 @@ struct RawRow {
   std::string bytes;        ///< without the line end
   RowDefect defect = RowDefect::none;
   std::uint64_t cost = 1;  ///< expected work, in tokens: the coordinator's own, not sent
-  std::string file = {};  ///< its name, where the input has several
+  std::string file = {};   ///< its name, where the input has several
 
   /// For messages: "line 3", or "data/b.jsonl, line 3".
   std::string place() const {

@@ -8,6 +8,7 @@
 #include "batch/csv.h"
 #include "batch/json_row.h"
 #include "batch/json_text.h"
+#include "batch/kept_fields.h"
 #include "batch/row_error.h"
 #include "batch/sampling_fields.h"
 #include "core/error.h"
@@ -194,8 +195,13 @@ void RowCodec::decode_json(const RawRow& row, DecodedRow& decoded) {
   if (root.get(object) != simdjson::SUCCESS) {
     bad_row("invalid_row", "a row must be a JSON object, but is {}", kind_of(root));
   }
+  decoded.reply.kept = kept_fields(settings_, object, row.bytes);
   read_identity(object, decoded.reply);
   if (decoded.reply.kind != RowReply::Kind::plain) {
+    if (settings_.keep_columns) {
+      bad_row("unsupported_row",
+              "--keep-columns: answers in OpenAI's format have no place for other columns");
+    }
     read_openai_row(object, settings_.task, decoded);
     return;
   }
@@ -212,6 +218,7 @@ void RowCodec::decode_json(const RawRow& row, DecodedRow& decoded) {
 }
 
 void RowCodec::decode_text(const RawRow& row, DecodedRow& decoded) {
+  decoded.reply.kept = kept_fields(settings_, {"text"}, {row.bytes});
   if (settings_.token_ids) {
     decoded.request.token_ids = token_ids_in_text(row.bytes);
     return;
@@ -227,6 +234,7 @@ void RowCodec::decode_csv(const RawRow& row, DecodedRow& decoded) {
     bad_row("invalid_csv", "{} fields, but the header has {}", fields->size(),
             settings_.csv_header.size());
   }
+  decoded.reply.kept = kept_fields(settings_, settings_.csv_header, *fields);
   if (csv_id_) {
     decoded.reply.id = json_string((*fields)[*csv_id_]);
     decoded.reply.has_own_id = !(*fields)[*csv_id_].empty();

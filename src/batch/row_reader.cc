@@ -65,6 +65,13 @@ void RowReader::check_like_first(const FileRows& rows) const {
   }
 }
 
+std::vector<RowColumn> RowReader::columns() const {
+  if (format() == RowFormat::text) return {{"text"}};
+  std::vector<RowColumn> columns;
+  for (const std::string& name : csv_header()) columns.push_back({name});
+  return columns;
+}
+
 bool RowReader::open_next() {
   if (opened_ >= files_.size()) return false;
   std::unique_ptr<FileRows> rows = open(files_[opened_]);

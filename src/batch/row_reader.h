@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "batch/byte_source.h"
+#include "batch/columns.h"
 #include "batch/file_rows.h"
 #include "batch/input_files.h"
 
@@ -30,6 +31,8 @@ class RowReader {
   RowFormat format() const { return current_->format(); }
   char delimiter() const { return current_->delimiter(); }
   const std::vector<std::string>& csv_header() const { return current_->csv_header(); }
+  /// The columns that every row has; none for JSON Lines, where each may have others.
+  std::vector<RowColumn> columns() const;
   /// Of the file that is being read.
   const std::string& name() const { return current_->name(); }
   std::uint64_t bytes_read() const { return bytes_before_ + current_->bytes_read(); }

@@ -40,8 +40,13 @@ std::string error_object(const RequestError& error) {
                      json_string(error.message));
 }
 
+/// The start of every plain line, up to the id.
+std::string opening(const RowReply& reply) {
+  return fmt::format(R"({{{}"id":{})", reply.kept, reply.id);
+}
+
 std::string error_line(const RowReply& reply, const RequestError& error) {
-  return fmt::format(R"({{"id":{},"error":{}}})", reply.id, error_object(error));
+  return fmt::format(R"({},"error":{}}})", opening(reply), error_object(error));
 }
 
 /// Hexadecimal digits for an OpenAI id: the same for the same row of the same input.
@@ -144,14 +149,14 @@ std::string encode_result(const RowReply& reply, const Result& result) {
     return openai_line(reply, {}, openai_body(reply, result));
   }
   return fmt::format(
-      R"({{"id":{},"text":{},"prompt_tokens":{},"completion_tokens":{},"finish_reason":"{}"}})",
-      reply.id, json_string(result.text), result.prompt_tokens, result.token_ids.size(),
+      R"({},"text":{},"prompt_tokens":{},"completion_tokens":{},"finish_reason":"{}"}})",
+      opening(reply), json_string(result.text), result.prompt_tokens, result.token_ids.size(),
       reason_name(result.finish_reason));
 }
 
 std::string encode_score(const RowReply& reply, const Score& score) {
   if (score.error) return error_line(reply, *score.error);
-  std::string out = fmt::format(R"({{"id":{},"token_ids":[)", reply.id);
+  std::string out = opening(reply) + R"(,"token_ids":[)";
   for (std::size_t i = 0; i < score.token_ids.size(); ++i) {
     append(out, "{}{}", i == 0 ? "" : ",", score.token_ids[i]);
   }
@@ -167,7 +172,7 @@ std::string encode_embedding(const RowReply& reply, const Embedding& embedding) 
   if (reply.kind != RowReply::Kind::plain) {
     return openai_line(reply, {}, openai_embedding_body(reply, embedding));
   }
-  std::string out = fmt::format(R"({{"id":{},"embedding":[)", reply.id);
+  std::string out = opening(reply) + R"(,"embedding":[)";
   append_numbers(out, embedding.values);
   out += ']';
   append_end(out, embedding);
@@ -179,7 +184,7 @@ std::string encode_classification(const RowReply& reply, const Classification& r
   if (result.error) return encode_error(reply, *result.error);
   const auto winner = static_cast<std::size_t>(result.label);
   std::string out =
-      fmt::format(R"({{"id":{},"label":{},"score":)", reply.id, json_string(labels[winner]));
+      fmt::format(R"({},"label":{},"score":)", opening(reply), json_string(labels[winner]));
   append_number(out, result.scores[winner]);
   out += R"(,"scores":{)";
   const std::size_t count = top_k > 0 ? static_cast<std::size_t>(top_k) : labels.size();
@@ -197,7 +202,7 @@ std::string encode_classification(const RowReply& reply, const Classification& r
 
 std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill) {
   if (fill.error) return encode_error(reply, *fill.error);
-  std::string out = fmt::format(R"({{"id":{},"masks":[)", reply.id);
+  std::string out = opening(reply) + R"(,"masks":[)";
   for (std::size_t mask = 0; mask < fill.masks.size(); ++mask) {
     out += mask == 0 ? "[" : ",[";
     const char* comma = "";

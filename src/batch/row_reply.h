@@ -18,6 +18,7 @@ struct RowReply {
   std::string id;         ///< JSON: the row's own id, else its index
   std::string custom_id;  ///< JSON, of an OpenAI batch row
   std::string model;      ///< as an OpenAI batch row spells it
+  std::string kept;       ///< the row's own columns, as fields that go first: `"a":1,"b":2,`
   std::uint64_t index = 0;
   std::uint64_t hash = 0;  ///< of the row's bytes
   bool has_own_id = false;
@@ -29,9 +30,10 @@ struct RowReply {
   }
 };
 
-/// One line, without its end: {"id", "text", "prompt_tokens", "completion_tokens",
-/// "finish_reason"}, or {"id", "error": {"code", "message"}}, or OpenAI's batch output, whose ids
-/// hash the row and whose `created` is the row's index.
+/// One line, without its end, as are all that follow: what is kept of the row, and then {"id",
+/// "text", "prompt_tokens", "completion_tokens", "finish_reason"}, or {"id", "error": {"code",
+/// "message"}}, or OpenAI's batch output, whose ids hash the row and whose `created` is the row's
+/// index.
 std::string encode_result(const RowReply& reply, const Result& result);
 
 /// {"id", "token_ids", "logprobs", "sum"}, or {"id", "error"}. Infinities become null.

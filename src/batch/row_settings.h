@@ -47,7 +47,9 @@ struct RowSettings {
   std::string pair_template;     ///< the second text of a pair; empty: the column "text_pair"
   std::string prefix;            ///< goes before every prompt
   std::optional<bool> truncate;  ///< see Request::truncate; a row's own goes first
-  std::int64_t top_k = 0;        ///< labels or tokens that an answer lists; 0: the task's default
+  /// The row's own columns that go into its answer: none, all (an empty list) or these.
+  std::optional<std::vector<std::string>> keep_columns;
+  std::int64_t top_k = 0;  ///< labels or tokens that an answer lists; 0: the task's default
 };
 
 }  // namespace trireme

@@ -3,10 +3,12 @@
 #include <fmt/core.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
 
+#include "batch/output_format.h"
 #include "cli/progress.h"
 #include "cli/shell_word.h"
 #include "cli/signals.h"
@@ -76,10 +78,39 @@ std::string resume_command(const std::vector<std::string>& arguments) {
   return command;
 }
 
+/// Names between commas.
+void split(const std::string& list, std::vector<std::string>& names) {
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    if (end > begin) names.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
 void check(BatchJob& job, const Hosts& hosts, const RowVerb& verb) {
   const ModelFacts facts = check_plan_fits(job.options, hosts, verb.needs);
   print_once(facts.generation_warnings);
   if (verb.settle) verb.settle(job, facts);
+}
+
+void add_output_form(CLI::App& app, BatchJob& job) {
+  app.add_option("--output-format", job.output_format,
+                 "jsonl, csv, tsv, txt or parquet, in place of what the output's name says [auto]")
+      ->type_name("NAME");
+  app.add_option("--shards", job.shards,
+                 "Make the output a folder of N files of equal length, as Spark does")
+      ->type_name("N")
+      ->check(at_least_one(most_shards));
+  const auto keep = [&job](const std::vector<std::string>& lists) {
+    std::vector<std::string>& names = job.rows.keep_columns.emplace();
+    for (const std::string& list : lists) split(list, names);
+    return true;
+  };
+  app.add_option("--keep-columns", keep,
+                 "Each row's own columns go into its answer, too: all, or those named [none]")
+      ->type_name("A,B")
+      ->expected(0, 1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 }  // namespace
@@ -89,9 +120,13 @@ void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows) {
   app.add_option("-i,--input", job.inputs,
                  rows + ".\nSeveral files, folders of them, '*.jsonl.gz': one after the other")
       ->type_name("FILE");
-  app.add_option("-o,--output", job.output, "Answers as JSON Lines; - is standard output")
+  app.add_option("-o,--output", job.output,
+                 "Answers: JSON Lines, or what the name says (.csv, .tsv, .txt, .parquet; .gz and\n"
+                 ".zst behind); - is standard output")
       ->type_name("FILE");
-  app.add_option("--input-format", job.reader.format, "auto, jsonl, text, csv or tsv [auto]")
+  add_output_form(app, job);
+  app.add_option("--input-format", job.reader.format,
+                 "auto, jsonl, text, csv, tsv or parquet [auto]")
       ->type_name("NAME");
   app.add_option("--prompt-template", job.rows.prompt_template,
                  "The prompt, with {column} for each row's values ({{ and }} are braces)")
@@ -128,8 +163,9 @@ void add_truncation(CLI::App& app, std::optional<bool>& truncate, bool cuts) {
 }
 
 void refuse_row_flags(CLI::App& app, const std::vector<std::string>& more) {
-  std::vector<std::string> flags{"--output",    "--input-format", "--prompt-template",
-                                 "--overwrite", "--restart",      "--stats"};
+  std::vector<std::string> flags{"--output",       "--output-format", "--shards",
+                                 "--keep-columns", "--input-format",  "--prompt-template",
+                                 "--overwrite",    "--restart",       "--stats"};
   flags.insert(flags.end(), more.begin(), more.end());
   for (const std::string& flag : flags) {
     if (app.count(flag) == 0) continue;

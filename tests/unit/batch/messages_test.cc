@@ -20,6 +20,7 @@ std::vector<BatchMessage> examples() {
   settings.prefix = "translate: ";
   settings.truncate = false;
   settings.top_k = 3;
+  settings.keep_columns = {"a", "b"};
   return {ReadyMessage{64},
           JobMessage{settings},
           JobMessage{},
@@ -47,6 +48,7 @@ TEST(Messages, RoundTrip) {
   EXPECT_EQ(job.settings.prefix, "translate: ");
   EXPECT_EQ(job.settings.truncate, false);
   EXPECT_EQ(job.settings.top_k, 3);
+  EXPECT_EQ(job.settings.keep_columns, (std::vector<std::string>{"a", "b"}));
   const auto rows = std::get<RowsMessage>(decode(encode(examples()[3])));
   EXPECT_EQ(rows.rows[0].bytes, "bytes\n");
   EXPECT_EQ(rows.rows[1].defect, RowDefect::too_long);
