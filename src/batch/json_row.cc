@@ -5,6 +5,7 @@
 #include "batch/json_text.h"
 #include "batch/row_error.h"
 #include "batch/sampling_fields.h"
+#include "batch/unknown_fields.h"
 
 namespace trireme {
 
@@ -221,7 +222,10 @@ void read_plain_row(const dom::object& row, RowTask task, Request& request) {
     read_input(row, {find_field(row, "text") ? "text" : "ids"}, request);
   }
   read_tools(row, request);
-  if (!reads_texts(task)) read_sampling(row, request.sampling);
+  if (!reads_texts(task)) {
+    read_sampling(row, request.sampling);
+    refuse_misspelled_sampling(row);
+  }
   if (task != RowTask::generate) read_truncate(row, request);
 }
 
@@ -249,6 +253,7 @@ void read_openai_row(const dom::object& row, RowTask task, DecodedRow& decoded) 
     if (!find_field(body, "input")) bad_row("missing_field", "the body has no \"input\"");
     read_input(body, {"input"}, decoded.request);
     refuse_other_embeddings(body);
+    refuse_unknown_body_fields(body, true);
     return;
   }
   const bool chat = decoded.reply.kind == RowReply::Kind::openai_chat;
@@ -256,6 +261,7 @@ void read_openai_row(const dom::object& row, RowTask task, DecodedRow& decoded) 
   read_tools(body, decoded.request);
   read_sampling(body, decoded.request.sampling);
   refuse_unsupported(body);
+  refuse_unknown_body_fields(body, false);
 }
 
 std::string fill_template(const PromptTemplate& prompt, const dom::object& row) {

@@ -123,17 +123,6 @@ void read_seed(const dom::object& object, SamplingParams& sampling) {
   sampling.seed = seed;
 }
 
-/// False, 0, null, "" and empty lists and objects ask for nothing.
-bool asks_for_something(const dom::element& value) {
-  bool flag = false;
-  double number = 0;
-  if (value.get(flag) == simdjson::SUCCESS) return flag;
-  if (value.is_number()) return value.get(number) != simdjson::SUCCESS || number != 0;
-  if (value.is_array()) return dom::array(value).size() != 0;
-  if (value.is_object()) return dom::object(value).size() != 0;
-  return true;
-}
-
 void refuse_unsupported(const dom::object& object) {
   for (const char* key :
        {"presence_penalty", "frequency_penalty", "logit_bias", "chat_template_kwargs"}) {
@@ -145,6 +134,17 @@ void refuse_unsupported(const dom::object& object) {
 }
 
 }  // namespace
+
+bool asks_for_something(const dom::element& value) {
+  bool flag = false;
+  double number = 0;
+  if (value.is_null()) return false;
+  if (value.get(flag) == simdjson::SUCCESS) return flag;
+  if (value.is_number()) return value.get(number) != simdjson::SUCCESS || number != 0;
+  if (value.is_array()) return dom::array(value).size() != 0;
+  if (value.is_object()) return dom::object(value).size() != 0;
+  return true;
+}
 
 const char* kind_of(const dom::element& value) {
   switch (value.type()) {

@@ -24,6 +24,9 @@ std::optional<simdjson::dom::element> last_value(const simdjson::dom::object& ob
 std::optional<simdjson::dom::element> find_field(const simdjson::dom::object& object,
                                                  std::string_view key);
 
+/// False, 0, null, "" and empty lists and objects ask for nothing.
+bool asks_for_something(const simdjson::dom::element& value);
+
 /// "a list", "a number", ...: for messages.
 const char* kind_of(const simdjson::dom::element& value);
 

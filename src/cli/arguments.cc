@@ -10,7 +10,7 @@
 #include "cli/output.h"
 #include "cli/ranks.h"
 #include "cli/sizes.h"
-#include "cli/suggest.h"
+#include "core/suggest.h"
 #include "cli/terminal.h"
 #include "trireme/error.h"
 

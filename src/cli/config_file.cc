@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "cli/suggest.h"
+#include "core/suggest.h"
 #include "trireme/error.h"
 
 namespace trireme {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cli/output.h"
-#include "cli/suggest.h"
+#include "core/suggest.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "trireme/engine.h"

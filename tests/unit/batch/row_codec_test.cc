@@ -45,6 +45,30 @@ TEST(RowCodec, ReadsPrompts) {
       R"([{"type":"function"}])");
 }
 
+/// A parameter that nobody reads would give another answer than the one that was asked for.
+TEST(RowCodec, RefusesParametersThatItDoesNotKnow) {
+  const auto error = [](const std::string& field) -> std::string {
+    const DecodedRow row = decode_json("{\"prompt\":\"x\"," + field + "}");
+    return row.error ? row.error->code + ": " + row.error->message : "";
+  };
+  for (const char* const field :
+       {R"("num_beams":4)", R"("stop_token_ids":[2])", R"("guided_json":{"a":1})"}) {
+    expect_contains(error(field), "unsupported_field: line 4: field");
+  }
+  expect_contains(error(R"("maxTokens":4)"), "if it is \"max_tokens\" that is meant");
+  expect_contains(error(R"("top-p":0.5)"), "\"top_p\"");
+  expect_contains(error(R"("temprature":0.5)"), "\"temperature\"");
+  expect_contains(error(R"("max_new_token":5)"), "\"max_new_tokens\"");
+  for (const char* const field :
+       {R"("num_beams":null)", R"("stop_token_ids":[])", R"("feed":1)", R"("top":1)", R"("n":5)",
+        R"("category":"a")", R"("max_tokens":5)", R"("stops":["x"])"}) {
+    EXPECT_EQ(error(field), "") << field;
+  }
+  RowSettings settings;
+  settings.prompt_template = "{temprature}";
+  EXPECT_FALSE(decode_json(R"({"temprature":1})", settings).error) << "columns of a template";
+}
+
 TEST(RowCodec, EchoesIds) {
   const auto id = [](const std::string& json) {
     return decode_json("{\"prompt\":\"x\",\"id\":" + json + "}").reply.id;
