@@ -23,6 +23,12 @@ std::optional<std::int32_t> BlockManager::allocate() {
   return index;
 }
 
+void BlockManager::add_user(std::int32_t index) {
+  Block& block = blocks_[static_cast<std::size_t>(index)];
+  TRIREME_ASSERT(block.users > 0);
+  ++block.users;
+}
+
 void BlockManager::release(std::int32_t index) {
   Block& block = blocks_[static_cast<std::size_t>(index)];
   TRIREME_ASSERT(block.users > 0);

@@ -23,6 +23,8 @@ class BlockManager {
   /// A block for one user; nothing when all are in use. The least recently freed remembered block
   /// is forgotten first.
   std::optional<std::int32_t> allocate();
+  /// One more user for a block that has some.
+  void add_user(std::int32_t block);
   void release(std::int32_t block);
 
   /// Remembers `block`, which holds the last `tokens.size()` tokens after the blocks of `parent`

@@ -15,7 +15,7 @@ namespace {
 struct WantedRow {
   std::int64_t row = 0;  ///< of the step
   std::size_t sequence = 0;
-  std::int32_t target = -1;  ///< log-probability of this id, if >= 0
+  std::span<const std::int32_t> targets;  ///< log-probabilities of these ids
   bool sample = false;
   bool returned = false;    ///< the row is part of the output
   bool all_logits = false;  ///< the whole row must come together
@@ -26,9 +26,29 @@ struct WantedRow {
 /// What the ranks send to the first one, per wanted row, and what it makes of it.
 struct Gathered {
   std::vector<Top> tops;       ///< rows that want the largest logit
-  std::vector<ExpSum> sums;    ///< [rows with a target, vocabulary blocks]
-  std::vector<float> targets;  ///< rows with a target: its logit, if it is here
+  std::vector<ExpSum> sums;    ///< [rows with targets, vocabulary blocks]
+  std::vector<float> targets;  ///< of rows with targets: their logits, where they are here
   std::vector<float> logits;   ///< rows that want all: this rank's columns
+};
+
+/// Hands out a sequence's targets, row by row.
+class Targets {
+ public:
+  explicit Targets(const StepSequence& sequence) : sequence_(sequence) {}
+
+  std::span<const std::int32_t> of_row(std::size_t row) {
+    if (sequence_.targets.empty()) return {};
+    const bool one = sequence_.target_counts.empty();
+    const auto count =
+        one ? std::size_t{1} : static_cast<std::size_t>(sequence_.target_counts[row]);
+    const std::span<const std::int32_t> taken(sequence_.targets.data() + next_, count);
+    next_ += count;
+    return one && taken[0] < 0 ? std::span<const std::int32_t>{} : taken;
+  }
+
+ private:
+  const StepSequence& sequence_;
+  std::size_t next_ = 0;
 };
 
 std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
@@ -37,16 +57,17 @@ std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
   for (std::size_t s = 0; s < plan.sequences.size(); ++s) {
     const StepSequence& sequence = plan.sequences[s];
     const std::size_t rows = sequence.tokens.size();
+    Targets targets(sequence);
     auto at = sequence.logits_at.begin();
     for (std::size_t i = 0; i < rows; ++i, ++row) {
       WantedRow w{.row = row, .sequence = s};
       w.sample = sequence.sample && i + 1 + static_cast<std::size_t>(sequence.drafts) >= rows;
-      if (!sequence.targets.empty()) w.target = sequence.targets[i];
+      w.targets = targets.of_row(i);
       w.returned =
           sequence.logits || (at != sequence.logits_at.end() && static_cast<std::size_t>(*at) == i);
       if (w.returned && !sequence.logits) ++at;
       w.all_logits = w.returned || (w.sample && !sequence.sampler.is_argmax());
-      if (w.sample || w.target >= 0 || w.all_logits) wanted.push_back(w);
+      if (w.sample || !w.targets.empty() || w.all_logits) wanted.push_back(w);
     }
   }
   return wanted;
@@ -74,12 +95,14 @@ Message local_part(const LogitsReader& r, std::span<const WantedRow> wanted, Ten
       r.forward.backend.argmax(r.forward.threads, row, 1, logits.cols, logits.cols, &top);
       top.index += static_cast<std::int32_t>(r.shard.vocab.begin);
     }
-    if (w.target >= 0) {
+    if (!w.targets.empty()) {
       part.sums.resize(part.sums.size() + static_cast<std::size_t>(blocks));
       r.forward.backend.exp_sums(r.forward.threads, row, 1, logits.cols, logits.cols, block,
                                  part.sums.data() + part.sums.size() - blocks);
-      const bool here = r.shard.vocab.contains(w.target);
-      part.targets.push_back(here ? row[w.target - r.shard.vocab.begin] : 0.0f);
+      for (const std::int32_t target : w.targets) {
+        const bool here = r.shard.vocab.contains(target);
+        part.targets.push_back(here ? row[target - r.shard.vocab.begin] : 0.0f);
+      }
     }
     if (w.all_logits) part.logits.insert(part.logits.end(), row, row + logits.cols);
   }
@@ -121,22 +144,18 @@ class PartsReader {
     return best.index;
   }
 
-  /// log softmax of the target: block sums join in the order of the vocabulary.
-  float next_logprob(std::int32_t target) {
+  /// log softmax of a row's targets: block sums join in the order of the vocabulary.
+  void next_logprobs(std::span<const std::int32_t> targets, std::vector<float>& out) {
     double max = -INFINITY;
     for_each_sum([&](const ExpSum& s) { max = std::max(max, static_cast<double>(s.max)); });
     double sum = 0;
     for_each_sum([&](const ExpSum& s) {
       sum += static_cast<double>(s.sum) * std::exp(static_cast<double>(s.max) - max);
     });
-    double logit = 0;
-    for (std::size_t rank = 0; rank < parts_.size(); ++rank) {
-      if (vocab_[rank].contains(target)) {
-        logit = static_cast<double>(parts_[rank].targets[targets_]);
-      }
+    ++sums_;
+    for (const std::int32_t target : targets) {
+      out.push_back(static_cast<float>(next_target(target) - max - std::log(sum)));
     }
-    ++targets_;
-    return static_cast<float>(logit - max - std::log(sum));
   }
 
   std::vector<float> next_logits() {
@@ -152,11 +171,22 @@ class PartsReader {
   }
 
  private:
+  double next_target(std::int32_t target) {
+    double logit = 0;
+    for (std::size_t rank = 0; rank < parts_.size(); ++rank) {
+      if (vocab_[rank].contains(target)) {
+        logit = static_cast<double>(parts_[rank].targets[targets_]);
+      }
+    }
+    ++targets_;
+    return logit;
+  }
+
   template <typename Visit>
   void for_each_sum(const Visit& visit) const {
     for (std::size_t rank = 0; rank < parts_.size(); ++rank) {
       const std::int64_t blocks = ceil_div(vocab_[rank].size(), block_);
-      const std::int64_t begin = static_cast<std::int64_t>(targets_) * blocks;
+      const std::int64_t begin = static_cast<std::int64_t>(sums_) * blocks;
       for (std::int64_t i = begin; i < begin + blocks; ++i) {
         visit(parts_[rank].sums[static_cast<std::size_t>(i)]);
       }
@@ -168,6 +198,7 @@ class PartsReader {
   std::int64_t block_ = 1;
   std::int64_t vocab_size_ = 0;
   std::size_t tops_ = 0;
+  std::size_t sums_ = 0;
   std::size_t targets_ = 0;
   std::size_t logits_ = 0;
 };
@@ -187,7 +218,7 @@ void take_row(PartsReader& parts, const StepPlan& plan, const WantedRow& w, Step
   SequenceOutput& output = result[w.sequence];
   const StepSequence& sequence = plan.sequences[w.sequence];
   if (w.wants_top()) take_top(sequence, parts.next_top(), output);
-  if (w.target >= 0) output.logprobs.push_back(parts.next_logprob(w.target));
+  if (!w.targets.empty()) parts.next_logprobs(w.targets, output.logprobs);
   if (!w.all_logits) return;
   std::vector<float> logits = parts.next_logits();
   if (w.returned) {

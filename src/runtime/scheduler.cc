@@ -28,11 +28,14 @@ std::int64_t size_of_list(const std::vector<std::int32_t>& list) {
 
 }  // namespace
 
-/// Blocks of a sequence and its next token, and of its source.
-std::int64_t Scheduler::blocks_of(const SequenceRequest& request) const {
+/// Blocks of a sequence and its next token, or its whole tree, and of its source.
+std::int64_t Scheduler::blocks_of(const Sequence& sequence) const {
   if (limits_.whole_sequences) return 0;
-  return ceil_div(size_of_list(request.tokens) + 1, block_tokens) +
-         ceil_div(size_of_list(request.source), block_tokens);
+  const TokenTree* const tree = sequence.request.tree.get();
+  const std::int64_t positions =
+      tree == nullptr ? sequence.total() + 1 : sequence.prompt_size() + tree->depth;
+  return ceil_div(positions, block_tokens) +
+         ceil_div(size_of_list(sequence.request.source), block_tokens);
 }
 
 std::int64_t Scheduler::Sequence::room() const {
@@ -53,19 +56,30 @@ void Scheduler::add(SequenceRequest request) {
   TRIREME_ASSERT(size_of_list(request.source) <= limits_.max_source_len);
   TRIREME_ASSERT(request.source.empty() == (limits_.max_source_len == 0));
   TRIREME_ASSERT(request.whole || !limits_.whole_sequences);
-  waiting_.push_back(std::make_unique<Sequence>(std::move(request), limits_.speculation));
+  auto sequence = std::make_unique<Sequence>(std::move(request), limits_.speculation);
+  if (const TokenTree* const tree = sequence->request.tree.get()) {
+    TRIREME_ASSERT(sequence->total() + tree->depth <= limits_.max_model_len);
+    sequence->walk = std::make_shared<TreeWalk>();
+    sequence->walk->logprobs.resize(tree->targets.size());
+    sequence->chain_end = static_cast<std::int64_t>(tree->chains.size());
+    sequence->begin_chain(0);
+  }
+  waiting_.push_back(std::move(sequence));
 }
 
 void Scheduler::cancel(std::uint64_t id) {
   const auto is_it = [&](const SequencePtr& s) { return s->request.id == id; };
-  if (const auto it = std::find_if(running_.begin(), running_.end(), is_it); it != running_.end()) {
-    if ((*it)->in_flight) {
-      (*it)->cancelled = true;
-      return;
+  for (auto it = running_.begin(); it != running_.end();) {
+    Sequence& sequence = **it;
+    if (!is_it(*it)) {
+      ++it;
+    } else if (sequence.in_flight) {
+      sequence.cancelled = true;
+      ++it;
+    } else {
+      give_back(sequence);
+      it = running_.erase(it);
     }
-    give_back(**it);
-    running_.erase(it);
-    return;
   }
   std::erase_if(waiting_, is_it);
 }
@@ -73,6 +87,7 @@ void Scheduler::cancel(std::uint64_t id) {
 std::optional<StepPlan> Scheduler::schedule() {
   std::int64_t tokens_left = limits_.max_step_tokens;
   admit(tokens_left);
+  share_out_trees();
   if (limits_.max_source_len > 0) {
     if (std::optional<StepPlan> sources = schedule_sources(tokens_left)) return sources;
   }
@@ -102,6 +117,7 @@ std::optional<StepPlan> Scheduler::schedule() {
     }
   }
   if (step.sequences.empty()) return std::nullopt;
+  plan.copies = std::exchange(copies_, {});
   if (limits_.speculation.max_drafts > 0) add_drafts(step, plan);
   steps_.push_back(std::move(step));
   return plan;
@@ -126,6 +142,7 @@ std::optional<StepPlan> Scheduler::schedule_sources(std::int64_t tokens_left) {
                                 [&](const SequencePtr& s) { return s.get() == &sequence; }));
   }
   if (step.sequences.empty()) return std::nullopt;
+  plan.copies = std::exchange(copies_, {});
   steps_.push_back(std::move(step));
   return plan;
 }
@@ -145,9 +162,8 @@ void Scheduler::emit_source(Sequence& sequence, Step& step, StepPlan& plan) {
 std::int64_t Scheduler::promised_blocks() const {
   std::int64_t promised = 0;
   for (const SequencePtr& sequence : running_) {
-    promised +=
-        std::max<std::int64_t>(0, blocks_of(sequence->request) - size_of_list(sequence->blocks) -
-                                      size_of_list(sequence->source_blocks));
+    promised += std::max<std::int64_t>(0, blocks_of(*sequence) - size_of_list(sequence->blocks) -
+                                              size_of_list(sequence->source_blocks));
   }
   return promised;
 }
@@ -157,7 +173,7 @@ void Scheduler::admit(std::int64_t tokens_left) {
   std::int64_t promised = promised_blocks();
   while (!waiting_.empty() && running() < limits_.max_sequences && tokens_left > 0) {
     Sequence& next = *waiting_.front();
-    const std::int64_t needed = blocks_of(next.request);
+    const std::int64_t needed = blocks_of(next);
     if (!running_.empty() && promised + needed > blocks_.available()) return;
     share_prefix(next);
     promised += needed - static_cast<std::int64_t>(next.blocks.size());
@@ -167,15 +183,17 @@ void Scheduler::admit(std::int64_t tokens_left) {
 }
 
 /// Takes over remembered blocks of other sequences that go on alike, also in place of a block that
-/// this one has only begun. At least one token is left to compute, and scoring needs every row.
+/// this one has only begun. What is asked about is left to compute, and scoring needs every row. A
+/// tree's own blocks are written again and again, so of it the text alone is shared.
 void Scheduler::share_prefix(Sequence& sequence) {
   if (sequence.request.score || sequence.request.whole || !keeps_prefixes()) return;
   const std::vector<std::int32_t>& tokens = sequence.request.tokens;
+  const std::int64_t most = sequence.shareable();
   auto whole = static_cast<std::size_t>(sequence.remembered_blocks);
   std::int32_t parent = whole == 0 ? -1 : sequence.blocks[whole - 1];
   for (;;) {
     const std::int64_t begin = static_cast<std::int64_t>(whole) * block_tokens;
-    if (begin + block_tokens >= static_cast<std::int64_t>(tokens.size())) return;
+    if (begin + block_tokens > most) return;
     const std::span<const std::int32_t> next(tokens.data() + begin,
                                              static_cast<std::size_t>(block_tokens));
     const std::optional<std::int32_t> block = blocks_.share(parent, next);
@@ -261,6 +279,8 @@ void Scheduler::emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPl
     out.type_ids = request.type_ids;
     out.logits_at = request.logits_at;
     out.hidden = request.hidden;
+  } else if (request.tree) {
+    sequence.ask_for_targets(out);
   } else if (request.score) {
     out.targets.assign(first + 1, first + tokens + (complete ? 0 : 1));
     if (complete) out.targets.push_back(-1);
@@ -323,8 +343,9 @@ void Scheduler::trim(Sequence& sequence) {
 /// Steps run in the order of their emission, so a block may be shared as soon as it is emitted.
 void Scheduler::remember_full_blocks(Sequence& sequence) {
   if (!keeps_prefixes()) return;
-  for (std::int64_t i = sequence.remembered_blocks; (i + 1) * block_tokens <= sequence.computed;
-       ++i) {
+  std::int64_t known = sequence.computed;
+  if (sequence.walk) known = std::min(known, sequence.prompt_size());
+  for (std::int64_t i = sequence.remembered_blocks; (i + 1) * block_tokens <= known; ++i) {
     const auto index = static_cast<std::size_t>(i);
     const std::int32_t parent = i == 0 ? -1 : sequence.blocks[index - 1];
     blocks_.remember(sequence.blocks[index], parent,
@@ -344,7 +365,7 @@ std::vector<SequenceEvent> Scheduler::complete(StepResult result) {
     sequence.in_flight = false;
     SequenceEvent event;
     if (!sequence.cancelled && !step.encode) event = advance(sequence, result[i]);
-    const bool over = event.finished || sequence.cancelled;
+    const bool over = event.finished || sequence.cancelled || sequence.is_over();
     if (event.finished || !event.tokens.empty() || !event.logits.empty()) {
       events.push_back(std::move(event));
     }
@@ -361,6 +382,8 @@ SequenceEvent Scheduler::advance(Sequence& sequence, SequenceOutput& output) {
     event.values = std::move(output.values);
     event.logits = std::move(output.logits);
     event.finished = true;
+  } else if (sequence.request.tree) {
+    sequence.take_targets(output.logprobs, event);
   } else if (sequence.request.score) {
     sequence.logprobs.insert(sequence.logprobs.end(), output.logprobs.begin(),
                              output.logprobs.end());

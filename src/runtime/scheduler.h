@@ -12,6 +12,7 @@
 #include "runtime/block_manager.h"
 #include "runtime/prompt_lookup.h"
 #include "runtime/step_plan.h"
+#include "runtime/token_tree.h"
 
 namespace trireme {
 
@@ -33,6 +34,8 @@ struct SequenceRequest {
   bool whole = false;
   bool hidden = false;                  ///< with whole: hidden states where vectors are pooled
   std::vector<std::int32_t> logits_at;  ///< with whole: the tokens whose logits to return
+  /// Log-probabilities of what may follow `tokens`, instead of new ones.
+  std::shared_ptr<const TokenTree> tree;
 };
 
 /// What a step brought one sequence.
@@ -41,7 +44,7 @@ struct SequenceEvent {
   std::vector<std::int32_t> tokens;  ///< new ones; more than one where guesses came true
   bool finished = false;  ///< with the last of them, by length or an end token; see also cancel()
   bool ended_by_token = false;  ///< finished because the last of them is an end token
-  std::vector<float> logprobs;  ///< scoring, when finished
+  std::vector<float> logprobs;  ///< scoring, when finished; of a tree: one for each target
   /// Scoring, if asked for: of this step's tokens, of which the first is the `first_logits`th of
   /// the sequence. They come step by step, so that nobody has to hold them all; once more, and the
   /// same, after a preemption.
@@ -87,6 +90,12 @@ class Scheduler {
   std::int64_t accepted() const { return accepted_; }
 
  private:
+  /// A tree while sequences walk through it.
+  struct TreeWalk {
+    std::vector<float> logprobs;  ///< one for each target
+    std::int64_t sequences = 1;   ///< that have not come to an end
+  };
+
   struct Sequence {
     explicit Sequence(SequenceRequest its, const SpeculationLimits& speculation)
         : request(std::move(its)),
@@ -109,10 +118,24 @@ class Scheduler {
     PromptLookup lookup;
     DraftPace pace;
     std::int64_t drafts = 0;  ///< of the step in flight
+    /// Of a tree: what all sequences that walk through it bring together, and the chains that are
+    /// this one's. Its tokens are the text's and the way to the end of the first of them.
+    std::shared_ptr<TreeWalk> walk;
+    std::int64_t chain = 0;
+    std::int64_t chain_end = 0;
 
     std::int64_t total() const { return static_cast<std::int64_t>(request.tokens.size()); }
     std::int64_t generated() const { return total() - static_cast<std::int64_t>(prompt_tokens); }
     std::int64_t remaining() const { return total() - computed; }
+    std::int64_t prompt_size() const { return static_cast<std::int64_t>(prompt_tokens); }
+    /// Tokens before the first that something is asked about: others' blocks may hold them.
+    std::int64_t shareable() const;
+    std::int64_t chain_position() const;  ///< of the first token that the chain asks about
+    void begin_chain(std::int64_t index);
+    void ask_for_targets(StepSequence& out) const;
+    void take_targets(const std::vector<float>& given, SequenceEvent& event);
+    /// All of a tree that was this sequence's; others may still be at theirs.
+    bool is_over() const { return walk != nullptr && chain == chain_end; }
     std::int64_t room() const;  ///< positions that its blocks have beyond its tokens
   };
   using SequencePtr = std::unique_ptr<Sequence>;
@@ -124,7 +147,7 @@ class Scheduler {
 
   std::optional<StepPlan> schedule_sources(std::int64_t tokens_left);
   void emit_source(Sequence& sequence, Step& step, StepPlan& plan);
-  std::int64_t blocks_of(const SequenceRequest& request) const;
+  std::int64_t blocks_of(const Sequence& sequence) const;
   bool keeps_prefixes() const { return !limits_.whole_sequences && limits_.max_source_len == 0; }
   bool place(Sequence& sequence, std::int64_t tokens);
   bool place(const Sequence& sequence, std::vector<std::int32_t>& blocks, std::int64_t positions);
@@ -134,6 +157,9 @@ class Scheduler {
   std::int64_t promised_blocks() const;
   void share_prefix(Sequence& sequence);
   void remember_full_blocks(Sequence& sequence);
+  void share_out_trees();
+  bool split_tree(std::list<SequencePtr>::iterator place, std::int64_t& spare);
+  void fork_blocks(const Sequence& from, Sequence& to);
   void emit(Sequence& sequence, std::int64_t tokens, Step& step, StepPlan& plan);
   void add_drafts(const Step& step, StepPlan& plan);
   std::int64_t draft(Sequence& sequence, std::int64_t most, std::int64_t& spare, StepSequence& out);
@@ -147,7 +173,8 @@ class Scheduler {
   BlockManager blocks_;
   std::list<SequencePtr> running_;  ///< oldest first
   std::deque<SequencePtr> waiting_;
-  std::deque<Step> steps_;  ///< in flight, oldest first
+  std::vector<BlockCopy> copies_;  ///< for the next step
+  std::deque<Step> steps_;         ///< in flight, oldest first
   std::int64_t preemptions_ = 0;
   std::int64_t drafted_ = 0;
   std::int64_t accepted_ = 0;

@@ -176,6 +176,23 @@ Range Stage::blocks_of(const StepPlan& plan) const {
   return {model_.spec().encoder_blocks, block_count()};
 }
 
+/// Whole blocks, in every layer that keeps something. What lies behind the tokens that both have in
+/// common no query sees, until it is written anew.
+void Stage::copy_cache(const StepPlan& plan) const {
+  for (const BlockCopy& copy : plan.copies) {
+    for (std::size_t i = 0; i < caches_.size(); ++i) {
+      if (cache_uses_[i] != CacheUse::kept) continue;
+      const KvCacheView& cache = caches_[i];
+      const std::size_t bytes =
+          static_cast<std::size_t>(cache.block_elements()) * size_of(cache.dtype);
+      for (std::byte* const values : {cache.k, cache.v}) {
+        std::memcpy(values + static_cast<std::size_t>(copy.to) * bytes,
+                    values + static_cast<std::size_t>(copy.from) * bytes, bytes);
+      }
+    }
+  }
+}
+
 int Stage::neighbour(int stages_ahead) const {
   return rank_of({0, point_.pp + stages_ahead, point_.tp}, context_.sizes);
 }
@@ -183,6 +200,7 @@ int Stage::neighbour(int stages_ahead) const {
 std::optional<StepResult> Stage::execute(const StepPlan& plan) {
   Stopwatch watch;
   const Workspace::Scope scope(scratch_);
+  copy_cache(plan);
   Batch batch(plan, model_.spec());
   ++steps_;
   rows_ += static_cast<std::int64_t>(batch.positions.size());

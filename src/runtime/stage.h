@@ -71,6 +71,7 @@ class Stage {
     return static_cast<std::int64_t>(model_.spec().blocks.size());
   }
   Range blocks_of(const StepPlan& plan) const;
+  void copy_cache(const StepPlan& plan) const;
   int neighbour(int stages_ahead) const;
   Tensor receive_input(Forward& forward);
   void send_on(Tensor x);

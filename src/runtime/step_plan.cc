@@ -14,6 +14,22 @@ void check_drafts(const StepSequence& sequence) {
        sequence.drafts, rows);
 }
 
+void check_targets(const StepSequence& sequence) {
+  if (sequence.target_counts.empty()) return;
+  std::int64_t total = 0;
+  bool negative = false;
+  for (const std::int32_t count : sequence.target_counts) {
+    negative = negative || count < 0;
+    total += count;
+  }
+  if (!negative && sequence.target_counts.size() == sequence.tokens.size() &&
+      total == static_cast<std::int64_t>(sequence.targets.size())) {
+    return;
+  }
+  fail(ErrorKind::peer_lost, "a step plan from another rank is damaged: {} targets for {} tokens",
+       sequence.targets.size(), sequence.tokens.size());
+}
+
 }  // namespace
 
 std::int64_t StepPlan::rows() const {
@@ -36,6 +52,7 @@ Message encode(const StepPlan& plan) {
   ByteWriter out;
   out.value(plan.stop);
   out.value(plan.encode);
+  out.array(plan.copies);
   out.value<std::uint64_t>(plan.sequences.size());
   for (const StepSequence& sequence : plan.sequences) {
     out.value(sequence.position_begin);
@@ -50,6 +67,7 @@ Message encode(const StepPlan& plan) {
     out.array(sequence.penalized);
     out.value(sequence.drafts);
     out.array(sequence.targets);
+    out.array(sequence.target_counts);
     out.value(sequence.logits);
     out.array(sequence.logits_at);
     out.value(sequence.hidden);
@@ -62,6 +80,7 @@ StepPlan decode_plan(std::span<const std::byte> bytes) {
   StepPlan plan;
   plan.stop = in.value<bool>();
   plan.encode = in.value<bool>();
+  plan.copies = in.array<BlockCopy>();
   const auto count = in.value<std::uint64_t>();
   for (std::uint64_t i = 0; i < count; ++i) {
     StepSequence& sequence = plan.sequences.emplace_back();
@@ -78,6 +97,8 @@ StepPlan decode_plan(std::span<const std::byte> bytes) {
     sequence.drafts = in.value<std::int64_t>();
     check_drafts(sequence);
     sequence.targets = in.array<std::int32_t>();
+    sequence.target_counts = in.array<std::int32_t>();
+    check_targets(sequence);
     sequence.logits = in.value<bool>();
     sequence.logits_at = in.array<std::int32_t>();
     sequence.hidden = in.value<bool>();

@@ -34,15 +34,24 @@ struct StepSequence {
 
   /// For scoring: the id whose log-probability each row gives, or -1.
   std::vector<std::int32_t> targets;
+  /// For choosing: how many of `targets` each row gives, one after the other; empty: one.
+  std::vector<std::int32_t> target_counts;
   bool logits = false;                  ///< also return every row's logits
   std::vector<std::int32_t> logits_at;  ///< or of these of its rows, ascending
   bool hidden =
       false;  ///< return the last layer's hidden states instead of what they are pooled to
 };
 
+/// What one cache block holds, in every layer, goes into another one as well.
+struct BlockCopy {
+  std::int32_t from = 0;
+  std::int32_t to = 0;
+};
+
 struct StepPlan {
   bool stop = false;    ///< no step: the ranks leave their loop
   bool encode = false;  ///< tokens are sources: through the encoder, and into the decoder's cache
+  std::vector<BlockCopy> copies;  ///< in this order, before anything is computed
   std::vector<StepSequence> sequences;
 
   std::int64_t rows() const;

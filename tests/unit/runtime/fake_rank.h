@@ -40,6 +40,11 @@ class FakeRank {
       : cache_(static_cast<std::size_t>(blocks * block_tokens)), model_(std::move(model)) {}
 
   StepResult execute(const StepPlan& plan) {
+    for (const BlockCopy& copy : plan.copies) {
+      for (std::int64_t slot = 0; slot < block_tokens; ++slot) {
+        slot_of(copy.to, slot) = slot_of(copy.from, slot);
+      }
+    }
     for (const StepSequence& s : plan.sequences) {
       for (std::size_t i = 0; i < s.tokens.size(); ++i) {
         write(s, s.position_begin + static_cast<std::int64_t>(i), s.tokens[i]);
@@ -52,10 +57,15 @@ class FakeRank {
       for (std::int64_t row = end - s.drafts; s.sample && row <= end; ++row) {
         if (goes_on(s, output)) output.tokens.push_back(next_token(s, row));
       }
-      for (std::size_t i = 0; i < s.targets.size(); ++i) {
-        if (s.targets[i] < 0) continue;
-        output.logprobs.push_back(static_cast<float>(
-            next_token(s, s.position_begin + static_cast<std::int64_t>(i) + 1) - s.targets[i]));
+      std::size_t target = 0;
+      for (std::size_t i = 0; i < s.tokens.size() && !s.targets.empty(); ++i) {
+        const std::int32_t next =
+            next_token(s, s.position_begin + static_cast<std::int64_t>(i) + 1);
+        const std::int32_t count = s.target_counts.empty() ? 1 : s.target_counts.at(i);
+        for (std::int32_t j = 0; j < count; ++j, ++target) {
+          if (s.targets.at(target) < 0) continue;
+          output.logprobs.push_back(static_cast<float>(next - s.targets[target]));
+        }
       }
     }
     return result;
@@ -66,8 +76,10 @@ class FakeRank {
 
   std::int32_t& at(const StepSequence& s, std::int64_t position) {
     const auto block = static_cast<std::size_t>(position / block_tokens);
-    return cache_.at(
-        static_cast<std::size_t>(s.blocks.at(block) * block_tokens + position % block_tokens));
+    return slot_of(s.blocks.at(block), position % block_tokens);
+  }
+  std::int32_t& slot_of(std::int32_t block, std::int64_t slot) {
+    return cache_.at(static_cast<std::size_t>(block * block_tokens + slot));
   }
   /// As kv_write does, the first token of a block clears it.
   void write(const StepSequence& s, std::int64_t position, std::int32_t token) {
