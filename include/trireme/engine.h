@@ -96,6 +96,10 @@ class Engine {
   std::vector<Embedding> embed(std::span<const Request> requests);
   /// Scores for each of labels().
   std::vector<Classification> classify(std::span<const Request> requests);
+  /// Which of Request::choices each prompt goes on with, and how likely each is. A prompt is computed
+  /// once for all of them, and so is what labels have in common. Throws Error(usage) for a model
+  /// that generates nothing.
+  std::vector<Choice> choose(std::span<const Request> requests);
   /// The `count` likeliest tokens for each mask in a text.
   std::vector<MaskFill> fill_mask(std::span<const Request> requests, std::int64_t count = 5);
   /// Names of a classifier's labels, in the order of scores and logits.
@@ -141,6 +145,10 @@ class Engine {
     std::uint64_t tag = 0;
     Classification classification;
   };
+  struct FinishedChoice {
+    std::uint64_t tag = 0;
+    Choice choice;
+  };
   struct FinishedMaskFill {
     std::uint64_t tag = 0;
     MaskFill fill;
@@ -156,7 +164,8 @@ class Engine {
   void submit(std::uint64_t tag, const Request& request, OnText on_text = {});
   /// The same for scores, whose tags are numbers apart: both kinds may be at work at once.
   void submit_score(std::uint64_t tag, const Request& request, OnLogits on_logits = {});
-  /// The same for vectors, labels and masks.
+  /// The same for choices, vectors, labels and masks.
+  void submit_choice(std::uint64_t tag, const Request& request);
   void submit_embedding(std::uint64_t tag, const Request& request);
   void submit_classification(std::uint64_t tag, const Request& request);
   void submit_mask_fill(std::uint64_t tag, const Request& request);
@@ -174,6 +183,7 @@ class Engine {
   /// the one: results of submit(). Scores wait for step_scores(), and the other way round.
   std::vector<Finished> step();
   std::vector<FinishedScore> step_scores();
+  std::vector<FinishedChoice> step_choices();
   std::vector<FinishedEmbedding> step_embeddings();
   std::vector<FinishedClassification> step_classifications();
   std::vector<FinishedMaskFill> step_mask_fills(std::int64_t count = 5);

@@ -32,6 +32,7 @@ class LocalEngine {
 
   std::vector<Result> generate(std::span<const Request> requests);
   std::vector<Score> score(std::span<const Request> requests, bool logits = false);
+  std::vector<Choice> choose(std::span<const Request> requests);
   std::vector<Embedding> embed(std::span<const Request> requests);
   std::vector<Classification> classify(std::span<const Request> requests);
   std::vector<MaskFill> fill_mask(std::span<const Request> requests, std::int64_t count = 5);

@@ -58,6 +58,18 @@ struct Classification {
   std::optional<RequestError> error;
 };
 
+/// Which of a request's choices it is, for `choose`.
+struct Choice {
+  std::int64_t label = 0;  ///< its place among Request::choices; the first of equals
+  /// One per label, together 1: how likely each is if it must be one of them.
+  std::vector<float> probabilities;
+  /// log of the probability that the prompt goes on with the label, among all that it might go on
+  /// with. A label that others begin with is closed by an end-of-sequence token.
+  std::vector<float> logprobs;
+  std::int64_t prompt_tokens = 0;
+  std::optional<RequestError> error;
+};
+
 /// What may stand where a text has the mask token, for `fill-mask`.
 struct MaskFill {
   struct Candidate {

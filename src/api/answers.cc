@@ -100,6 +100,25 @@ void decode(const Message& bytes, Classification& c) {
   c.error = take_error(in);
 }
 
+Message encode(const Choice& c) {
+  ByteWriter out;
+  out.value(c.label);
+  out.array(c.probabilities);
+  out.array(c.logprobs);
+  out.value(c.prompt_tokens);
+  put(out, c.error);
+  return out.take();
+}
+
+void decode(const Message& bytes, Choice& c) {
+  ByteReader in(bytes);
+  c.label = in.value<std::int64_t>();
+  c.probabilities = in.array<float>();
+  c.logprobs = in.array<float>();
+  c.prompt_tokens = in.value<std::int64_t>();
+  c.error = take_error(in);
+}
+
 Message encode(const MaskFill& f) {
   ByteWriter out;
   out.value<std::uint64_t>(f.masks.size());

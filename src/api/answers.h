@@ -10,6 +10,7 @@ Message encode(const Result& result);
 Message encode(const Score& score);
 Message encode(const Embedding& embedding);
 Message encode(const Classification& classification);
+Message encode(const Choice& choice);
 Message encode(const MaskFill& fill);
 Message encode(const std::vector<float>& values);
 
@@ -18,6 +19,7 @@ void decode(const Message& bytes, Result& result);
 void decode(const Message& bytes, Score& score);
 void decode(const Message& bytes, Embedding& embedding);
 void decode(const Message& bytes, Classification& classification);
+void decode(const Message& bytes, Choice& choice);
 void decode(const Message& bytes, MaskFill& fill);
 void decode(const Message& bytes, std::vector<float>& values);
 

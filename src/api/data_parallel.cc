@@ -178,6 +178,10 @@ std::vector<Score> LocalEngine::score(std::span<const Request> requests, bool lo
   return impl_->ask([&](Engine& engine) { return engine.score(requests, logits); });
 }
 
+std::vector<Choice> LocalEngine::choose(std::span<const Request> requests) {
+  return impl_->ask([&](Engine& engine) { return engine.choose(requests); });
+}
+
 std::vector<Embedding> LocalEngine::embed(std::span<const Request> requests) {
   return impl_->ask([&](Engine& engine) { return engine.embed(requests); });
 }

@@ -71,6 +71,7 @@ std::int64_t Engine::Impl::unfinished() const {
   std::int64_t count = rows ? rows->unfinished() : 0;
   if (generator) count += generator->unfinished();
   if (scorer) count += scorer->unfinished();
+  if (chooser) count += chooser->unfinished();
   for (const auto* reader : {&embeddings, &classifications, &mask_fills}) {
     if (*reader) count += (*reader)->unfinished();
   }
@@ -85,9 +86,9 @@ void Engine::Impl::check_kind(const char* call, ModelKind wanted) const {
        name_of(wanted));
 }
 
-void Engine::Impl::check_generates() const {
+void Engine::Impl::check_generates(const char* call) const {
   const ModelKind kind = kind_of(replica->spec());
-  if (kind != ModelKind::encoder_decoder) check_kind("generate", ModelKind::decoder);
+  if (kind != ModelKind::encoder_decoder) check_kind(call, ModelKind::decoder);
 }
 
 Generator& Engine::Impl::generating() {
@@ -238,6 +239,7 @@ EngineStats Engine::stats() const {
     stats.prompt_tokens = impl_->generator->prompt_tokens();
     stats.generated_tokens = impl_->generator->generated_tokens();
   }
+  if (impl_->chooser) stats.prompt_tokens += impl_->chooser->prompt_tokens();
   for (const auto* reader : {&impl_->embeddings, &impl_->classifications, &impl_->mask_fills}) {
     if (*reader) stats.prompt_tokens += (*reader)->prompt_tokens();
   }

@@ -9,6 +9,7 @@
 #include "api/answers.h"
 #include "comm/topology.h"
 #include "core/bytes.h"
+#include "tasks/choose.h"
 #include "tasks/generate.h"
 #include "tasks/model_rows.h"
 #include "tasks/readings.h"
@@ -38,10 +39,11 @@ struct Engine::Impl {
   void check_unused(const char* call) const;
   /// Throws Error(usage) where the model is of another kind.
   void check_kind(const char* call, ModelKind wanted) const;
-  void check_generates() const;
+  void check_generates(const char* call = "generate") const;
   std::int64_t unfinished() const;
   Generator& generating();
   Scorer& scoring();
+  Chooser& choosing();
   TextReader& embedding() { return reading(embeddings, {.call = "embed", .truncate = true}); }
   TextReader& classifying() { return reading(classifications, {.call = "classify"}); }
   TextReader& filling() { return reading(mask_fills, {.call = "fill_mask", .masks_only = true}); }
@@ -62,6 +64,7 @@ struct Engine::Impl {
   std::optional<Sequences> sequences;  ///< drivers only
   std::optional<Generator> generator;  ///< these when first asked
   std::optional<Scorer> scorer;
+  std::optional<Chooser> chooser;
   std::optional<TextReader> embeddings;
   std::optional<TextReader> classifications;
   std::optional<TextReader> mask_fills;

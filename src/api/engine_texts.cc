@@ -1,4 +1,4 @@
-// The engine's calls for whole texts: vectors, labels, masks.
+// The engine's calls for choices, and for whole texts: vectors, labels, masks.
 #include "api/engine_impl.h"
 #include "core/error.h"
 #include "tasks/unheeded_settings.h"
@@ -105,6 +105,39 @@ std::vector<MaskFill> Engine::fill_mask(std::span<const Request> requests, std::
 
 const std::vector<std::string>& Engine::labels() const { return impl_->labels().names(); }
 ModelKind Engine::kind() const { return kind_of(impl_->replica->spec()); }
+
+Chooser& Engine::Impl::choosing() {
+  check_generates("choose");
+  TRIREME_ASSERT(sequences.has_value());
+  if (!chooser) chooser.emplace(*replica, *sequences, *prompts);
+  return *chooser;
+}
+
+std::vector<Choice> Engine::choose(std::span<const Request> requests) {
+  using Pair = std::pair<std::uint64_t, Choice>;
+  impl_->check_generates("choose");  // on all ranks, as in generate()
+  return impl_->answer_all<Choice>(
+      "choose", requests.size(), [&](std::size_t row) { submit_choice(row, requests[row]); },
+      [&] {
+        std::vector<Pair> pairs;
+        for (FinishedChoice& f : step_choices()) pairs.emplace_back(f.tag, std::move(f.choice));
+        return pairs;
+      });
+}
+
+void Engine::submit_choice(std::uint64_t tag, const Request& request) {
+  impl_->choosing().submit(tag, request);
+}
+
+std::vector<Engine::FinishedChoice> Engine::step_choices() {
+  impl_->step();
+  std::vector<FinishedChoice> finished;
+  if (!impl_->chooser) return finished;
+  for (auto& [tag, choice] : impl_->chooser->take_finished()) {
+    finished.push_back({tag, std::move(choice)});
+  }
+  return finished;
+}
 
 void Engine::submit_embedding(std::uint64_t tag, const Request& request) {
   impl_->check_kind("embed", ModelKind::sentence);

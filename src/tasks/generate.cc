@@ -10,15 +10,9 @@ Generator::Generator(Replica& replica, Sequences& sequences, const Prompts& prom
       prompts_(prompts),
       defaults_(*replica.files().texts, replica.files().config) {
   prompts_.tokenizer();  // a model without one fails here, not at the first request
-  const ModelSpec& model = replica.spec();
-  if (!model.is_encoder_decoder()) return;
-  const std::optional<std::int32_t> start = defaults_.decoder_start_token();
-  if (!start || *start < 0 || *start >= model.vocab_size) {
-    fail(ErrorKind::input,
-         "{}: decoder_start_token_id is {}; expected the token that answers begin with",
-         replica.files().config.where(), start ? std::to_string(*start) : "missing");
+  if (replica.spec().is_encoder_decoder()) {
+    decoder_start_ = defaults_.answers_begin_with(replica.files().config, replica.spec());
   }
-  decoder_start_ = *start;
 }
 
 void Generator::submit(std::uint64_t tag, const Request& request, OnText on_text) {
@@ -73,18 +67,7 @@ std::int64_t Generator::take_prompt(const Request& request, SequenceRequest& seq
     return static_cast<std::int64_t>(sequence.tokens.size());
   }
   sequence.tokens = {decoder_start_};
-  sequence.source = prompts_.encode(request, std::nullopt);
-  const auto most = static_cast<std::size_t>(replica_.max_sequence_tokens());
-  if (sequence.source.size() > most) {
-    if (!request.truncate.value_or(false)) {
-      throw RequestFailure("context_length_exceeded",
-                           fmt::format("the text has {} tokens, the model reads {}; raise "
-                                       "--max-model-len, shorten it, or let it be cut with "
-                                       "--truncate",
-                                       sequence.source.size(), most));
-    }
-    sequence.source = prompts_.encode_text(request, most).ids;
-  }
+  sequence.source = prompts_.encode_source(request, replica_.max_sequence_tokens());
   return static_cast<std::int64_t>(sequence.source.size());
 }
 

@@ -104,6 +104,15 @@ GenerationDefaults::GenerationDefaults(const ModelTexts& texts, const HfConfig& 
   if (!start.empty()) decoder_start_token_ = start.front();
 }
 
+std::int32_t GenerationDefaults::answers_begin_with(const HfConfig& config,
+                                                    const ModelSpec& model) const {
+  const std::optional<std::int32_t> start = decoder_start_token_;
+  if (start && *start >= 0 && *start < model.vocab_size) return *start;
+  fail(ErrorKind::input,
+       "{}: decoder_start_token_id is {}; expected the token that answers begin with",
+       config.where(), start ? std::to_string(*start) : "missing");
+}
+
 std::int64_t GenerationDefaults::new_tokens(const SamplingParams& params,
                                             std::int64_t prompt_tokens) const {
   if (params.max_new_tokens) return *params.max_new_tokens;

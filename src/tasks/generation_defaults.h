@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/model_spec.h"
 #include "core/model_texts.h"
 #include "models/hf_config.h"
 #include "runtime/sampler.h"
@@ -36,8 +37,9 @@ class GenerationDefaults {
 
   const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
   std::optional<std::int32_t> bos_token() const { return bos_token_; }
-  /// What a decoder that has a source begins with.
-  std::optional<std::int32_t> decoder_start_token() const { return decoder_start_token_; }
+  /// What the decoder of `model`, which has a source, begins with. Throws Error(input) where neither
+  /// file says so.
+  std::int32_t answers_begin_with(const HfConfig& config, const ModelSpec& model) const;
   /// The file says how long an answer may get.
   bool says_how_long() const { return defaults_.max_new_tokens || max_length_; }
   /// A line about what the file asks for and does not get; usually empty.

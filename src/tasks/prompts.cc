@@ -110,6 +110,31 @@ std::vector<std::int32_t> Prompts::encode(const Request& request,
   return ids;
 }
 
+std::vector<std::int32_t> Prompts::encode_plain(std::string_view text, bool special) const {
+  std::vector<std::int32_t> ids;
+  try {
+    ids = tokenizer().encode(text, special);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::resource) throw;
+    throw RequestFailure("invalid_prompt", error.what());
+  }
+  check_known(ids);
+  return ids;
+}
+
+std::vector<std::int32_t> Prompts::encode_source(const Request& request, std::int64_t most) const {
+  std::vector<std::int32_t> source = encode(request, std::nullopt);
+  if (static_cast<std::int64_t>(source.size()) <= most) return source;
+  if (!request.truncate.value_or(false)) {
+    throw RequestFailure("context_length_exceeded",
+                         fmt::format("the text has {} tokens, the model reads {}; raise "
+                                     "--max-model-len, shorten it, or let it be cut with "
+                                     "--truncate",
+                                     source.size(), most));
+  }
+  return encode_text(request, static_cast<std::size_t>(most)).ids;
+}
+
 const ChatTemplate& Prompts::chat_template() const {
   if (!std::exchange(template_read_, true)) {
     try {
@@ -137,6 +162,10 @@ std::string Prompts::render(const Request& request) const {
 
 void Prompts::check_ids(const std::vector<std::int32_t>& ids) const {
   if (ids.empty()) throw RequestFailure("empty_prompt", "the prompt has no tokens");
+  check_known(ids);
+}
+
+void Prompts::check_known(const std::vector<std::int32_t>& ids) const {
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= vocab_size_) {
       throw RequestFailure(

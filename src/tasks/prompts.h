@@ -27,6 +27,14 @@ class Prompts {
   /// Token ids of the request's prompt. Throws RequestFailure.
   std::vector<std::int32_t> encode(const Request& request,
                                    std::optional<std::int32_t> bos_token) const;
+  /// Token ids of a text alone: of a prompt (`special`) or of a chat that has been rendered. Throws
+  /// RequestFailure; no tokens are none.
+  std::vector<std::int32_t> encode_plain(std::string_view text, bool special) const;
+  /// What an encoder-decoder model reads, of at most `most` tokens: a longer text is cut if the
+  /// request says so. Throws RequestFailure.
+  std::vector<std::int32_t> encode_source(const Request& request, std::int64_t most) const;
+  /// The request's messages as the chat template writes them. Throws RequestFailure.
+  std::string render(const Request& request) const;
   /// The request's text, or pair of texts, as an encoder reads it: with special tokens, and no more
   /// than `max_length` of all. Throws RequestFailure.
   Encoding encode_text(const Request& request,
@@ -36,7 +44,7 @@ class Prompts {
 
  private:
   void check_input(const Request& request) const;
-  std::string render(const Request& request) const;
+  void check_known(const std::vector<std::int32_t>& ids) const;
   void check_ids(const std::vector<std::int32_t>& ids) const;
 
   const ModelTexts& texts_;
