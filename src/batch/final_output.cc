@@ -1,5 +1,8 @@
 #include "batch/final_output.h"
 
+#include <utility>
+
+#include "batch/error_file.h"
 #include "batch/fail_point.h"
 #include "batch/file_sink.h"
 #include "batch/sharded_output.h"
@@ -54,8 +57,10 @@ class OneFile : public FinalOutput {
 }  // namespace
 
 std::unique_ptr<FinalOutput> open_final_output(const FinalOutputOptions& options) {
-  if (options.form.format.shards > 0) return open_sharded_output(options);
-  return std::make_unique<OneFile>(options);
+  std::unique_ptr<FinalOutput> output = options.form.format.shards > 0
+                                            ? open_sharded_output(options)
+                                            : std::make_unique<OneFile>(options);
+  return with_error_file(std::move(output), options);
 }
 
 }  // namespace trireme

@@ -114,10 +114,9 @@ class Ledger : public RowOutput {
     if (!journal_.has(row.index)) return false;
     if (answered_before_.seek(row.index).row_hash == row.hash()) return true;
     fail(ErrorKind::usage,
-         "line {} of the input is not what it was when this job began (row {} was already "
-         "answered); "
+         "{} of the input is not what it was when this job began (row {} was already answered); "
          "restore the input, or begin anew with --restart",
-         row.line, row.index);
+         row.place(), row.index);
   }
 
   void write(const RawRow& row, std::string_view line, bool failed) override {

@@ -222,6 +222,13 @@ std::string encode_error(const RowReply& reply, const RequestError& error) {
                                              : openai_line(reply, error, "");
 }
 
+bool is_openai_line(std::string_view line) {
+  constexpr std::string_view begin = R"({"id":"batch_req_)";
+  constexpr std::size_t digits = 32;
+  return line.starts_with(begin) && line.size() > begin.size() + digits &&
+         line.substr(begin.size() + digits).starts_with(R"(","custom_id":)");
+}
+
 RequestError error_in(std::string_view line) {
   simdjson::dom::parser parser;
   simdjson::dom::object error;

@@ -55,6 +55,9 @@ std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill);
 /// The line of a row that failed, whatever was asked for.
 std::string encode_error(const RowReply& reply, const RequestError& error);
 
+/// Whether a line answers an OpenAI batch row.
+bool is_openai_line(std::string_view line);
+
 /// What a failed row's line says, in any of these forms.
 RequestError error_in(std::string_view line);
 
