@@ -39,7 +39,7 @@ void Coordinator::skip_row(std::uint64_t index) {
 
 void Coordinator::add_worker(WorkerId worker, std::uint64_t capacity) {
   TRIREME_ASSERT(capacity > 0);
-  TRIREME_ASSERT(workers_.try_emplace(worker, Worker{capacity, 0}).second);
+  TRIREME_ASSERT(workers_.try_emplace(worker, Worker{.capacity = capacity}).second);
 }
 
 Coordinator::Lost Coordinator::remove_worker(WorkerId id, bool crashed) {
@@ -76,10 +76,12 @@ void Coordinator::return_rows(WorkerId id, std::span<const std::uint64_t> rows) 
   if (worker == workers_.end()) return;
   for (const std::uint64_t row : rows) {
     const auto entry = in_flight_.find(row);
-    if (entry == in_flight_.end() || entry->second.worker != id) continue;
-    --worker->second.rows;
-    worker->second.cost -= entry->second.row.cost;
-    const bool suspect = std::exchange(worker->second.has_suspect, false);
+    if (entry == in_flight_.end() || entry->second.worker != id) {
+      take_late(worker->second, row);
+      continue;
+    }
+    const bool suspect = worker->second.has_suspect;
+    worker->second.release(entry->second.row.cost);
     give_back(entry, suspect ? suspects_ : queue_);
   }
 }
@@ -181,12 +183,16 @@ void Coordinator::hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<
   in_flight_.emplace(row.index, InFlight{std::move(row), id});
 }
 
-std::optional<RawRow> Coordinator::take_unfinished(std::uint64_t row) {
+std::optional<RawRow> Coordinator::take_unfinished(std::uint64_t row,
+                                                   std::optional<WorkerId> from) {
   if (const auto entry = in_flight_.find(row); entry != in_flight_.end()) {
     Worker& worker = workers_.at(entry->second.worker);
-    --worker.rows;
-    worker.cost -= entry->second.row.cost;
-    worker.has_suspect = false;
+    const std::uint64_t cost = entry->second.row.cost;
+    if (from && *from != entry->second.worker) {
+      worker.late.emplace(row, cost);
+    } else {
+      worker.release(cost);
+    }
     RawRow taken = std::move(entry->second.row);
     in_flight_.erase(entry);
     return taken;
@@ -197,9 +203,13 @@ std::optional<RawRow> Coordinator::take_unfinished(std::uint64_t row) {
 }
 
 std::optional<RawRow> Coordinator::on_result(std::uint64_t row, std::uint64_t line_bytes,
-                                             bool failed) {
-  std::optional<RawRow> taken = take_unfinished(row);
-  if (!taken) return std::nullopt;
+                                             bool failed, std::optional<WorkerId> from) {
+  std::optional<RawRow> taken = take_unfinished(row, from);
+  if (!taken) {
+    const auto worker = from ? workers_.find(*from) : workers_.end();
+    if (worker != workers_.end()) take_late(worker->second, row);
+    return std::nullopt;
+  }
   unfinished_cost_ -= taken->cost;
   failed_rows_ += failed ? 1 : 0;
   ahead_.emplace(row, line_bytes);
@@ -210,6 +220,16 @@ std::optional<RawRow> Coordinator::on_result(std::uint64_t row, std::uint64_t li
     ahead_.erase(ahead_.begin());
   }
   return taken;
+}
+
+void Coordinator::Worker::release(std::uint64_t row_cost) {
+  --rows;
+  cost -= row_cost;
+  has_suspect = false;
+}
+
+void Coordinator::take_late(Worker& worker, std::uint64_t row) {
+  if (const auto late = worker.late.extract(row)) worker.release(late.mapped());
 }
 
 std::uint64_t Coordinator::finished_rows() const { return next_index_ - unfinished(); }

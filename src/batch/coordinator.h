@@ -66,9 +66,11 @@ class Coordinator {
   /// The worker is to get no more rows.
   void retire(WorkerId worker);
 
-  /// A row's result is there. Returns the row, or nothing when it was answered before (by a worker
-  /// that was taken for dead, say).
-  std::optional<RawRow> on_result(std::uint64_t row, std::uint64_t line_bytes, bool failed);
+  /// A row's result is there, from a worker, or from whoever holds it. Returns the row, or nothing
+  /// when it was answered before: by a worker that was taken for dead, say. Then whoever holds it
+  /// now still works on it, and has no room for another until its own answer comes.
+  std::optional<RawRow> on_result(std::uint64_t row, std::uint64_t line_bytes, bool failed,
+                                  std::optional<WorkerId> from = std::nullopt);
 
   bool input_ended() const { return input_ended_; }
   bool done() const { return input_ended_ && unfinished() == 0; }
@@ -87,6 +89,10 @@ class Coordinator {
     bool has_suspect = false;  ///< and nothing else
     bool asked_back = false;
     bool retired = false;
+    /// Rows among these that somebody else has answered, and their costs.
+    std::map<std::uint64_t, std::uint64_t> late;
+
+    void release(std::uint64_t row_cost);
   };
   struct InFlight {
     RawRow row;
@@ -113,7 +119,8 @@ class Coordinator {
   std::optional<std::uint64_t> next_row();
   void give_back(std::map<std::uint64_t, InFlight>::iterator entry, Rows& to);
   void hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows);
-  std::optional<RawRow> take_unfinished(std::uint64_t row);
+  std::optional<RawRow> take_unfinished(std::uint64_t row, std::optional<WorkerId> from);
+  static void take_late(Worker& worker, std::uint64_t row);
 
   Limits limits_;
   Rows queue_;

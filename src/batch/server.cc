@@ -50,7 +50,8 @@ BatchServer::BatchServer(RowReader& input, RowOutput& output, RowSettings settin
       settings_(std::move(settings)),
       send_(std::move(send)),
       rules_(std::move(rules)),
-      ids_(rules_.scratch) {
+      ids_(rules_.scratch),
+      coordinator_(rules_.limits) {
   settings_.format = input.format();
   settings_.delimiter = input.delimiter();
   settings_.csv_header = input.csv_header();
@@ -64,7 +65,7 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
     workers_.push_back(worker);
     send_(worker, encode(JobMessage{settings_}));
   } else if (const auto* answered = std::get_if<ResultsMessage>(&message)) {
-    for (const RowResult& result : answered->results) answer(result);
+    for (const RowResult& result : answered->results) answer(result, worker);
   } else if (const auto* returned = std::get_if<ReturnedMessage>(&message)) {
     coordinator_.return_rows(worker, returned->rows);
   } else {
@@ -72,9 +73,9 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
   }
 }
 
-void BatchServer::answer(const RowResult& result) {
+void BatchServer::answer(const RowResult& result, std::optional<Coordinator::WorkerId> from) {
   const std::optional<RawRow> row =
-      coordinator_.on_result(result.row, result.line.size(), result.failed);
+      coordinator_.on_result(result.row, result.line.size(), result.failed, from);
   if (!row || failure_) return;
   if (rules_.strict && result.failed) {
     failure_ = error_in(result.line).message;

@@ -23,6 +23,7 @@ class BatchServer {
   struct Rules {
     bool strict = false;                 ///< the first row that fails ends the job
     std::filesystem::path scratch = "";  ///< a folder with room for the ids of many rows
+    Coordinator::Limits limits = {};
   };
 
   /// `settings`: as the command line says; format and CSV header come from the input.
@@ -61,7 +62,7 @@ class BatchServer {
   void check_id(const RawRow& row, DecodedRow& decoded);
   void hand_out();
   bool hand_out(Coordinator::WorkerId worker);
-  void answer(const RowResult& result);
+  void answer(const RowResult& result, std::optional<Coordinator::WorkerId> from = std::nullopt);
 
   RowReader& input_;
   RowOutput& output_;

@@ -303,7 +303,7 @@ void simulate(unsigned seed) {
       const std::size_t pick = random() % running.size();
       const auto [worker, row] = running[pick];
       const bool lost = !alive.contains(worker) && random() % 2 == 0;
-      if (!lost && coordinator.on_result(row, random() % 20, false)) answered.insert(row);
+      if (!lost && coordinator.on_result(row, random() % 20, false, worker)) answered.insert(row);
       if (random() % 10 != 0) running.erase(running.begin() + static_cast<long>(pick));
     }
   }
