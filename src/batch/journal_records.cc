@@ -150,7 +150,7 @@ std::string_view JournalScanner::from_buffer(std::uint64_t offset, std::uint64_t
   if (!buffered(offset, bytes)) {
     buffer_begin_ = offset - std::min(offset, look_back);
     const std::uint64_t before = offset - buffer_begin_;
-    buffer_.resize(before + std::max(bytes, buffer_bytes - before));
+    buffer_.resize(before + std::max(bytes, std::min(buffer_bytes - before, end_ - offset)));
     buffer_.resize(file_->read_at(buffer_begin_, buffer_.data(), buffer_.size()));
   }
   const std::uint64_t begin = std::min<std::uint64_t>(offset - buffer_begin_, buffer_.size());

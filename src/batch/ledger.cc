@@ -20,8 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto sync_interval = std::chrono::seconds(1);
-
 /// What a writer has written goes out at once, a whole row at least.
 class StreamSink : public ByteSink {
  public:
@@ -95,6 +93,7 @@ class Ledger : public RowOutput {
  public:
   Ledger(const fs::path& target, const OutputOptions& options)
       : files_(*options.files),
+        sync_interval_(options.sync_interval),
         target_(target),
         form_(options.form),
         journal_(files_, journal_path(target.string()), options.job, options.now, options.restart),
@@ -126,7 +125,7 @@ class Ledger : public RowOutput {
   }
 
   void tick() override {
-    if (synced_ || Clock::now() - last_sync_ < sync_interval) return;
+    if (synced_ || Clock::now() - last_sync_ < sync_interval_) return;
     journal_.sync();
     synced_ = true;
     last_sync_ = Clock::now();
@@ -168,6 +167,7 @@ class Ledger : public RowOutput {
   }
 
   Files& files_;
+  Clock::duration sync_interval_;
   fs::path target_;
   RowForm form_;
   Journal journal_;

@@ -1,6 +1,7 @@
 // Where finished rows go: exactly one line for each, in input order, whatever is killed, whenever.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -49,6 +50,7 @@ struct OutputOptions {
   bool restart = false;    ///< throw away what an unfinished run left
   RowForm form = {};       ///< in which the rows are written
   bool overwrite = false;  ///< replace a finished output, once the new one is complete
+  std::chrono::milliseconds sync_interval{1000};  ///< at most so much work is at risk
   Files* files = &real_files();
 };
 
