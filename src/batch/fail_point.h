@@ -18,8 +18,12 @@ namespace trireme {
 std::span<const std::string_view> fail_point_names();
 
 namespace detail {
-inline const bool fail_points_on = std::getenv("TRIREME_TEST_FAIL_POINT") != nullptr;
-inline const bool disk_errors_on = std::getenv("TRIREME_TEST_DISK_ERROR") != nullptr;
+inline bool is_set(const char* variable) {
+  const char* const value = std::getenv(variable);
+  return value != nullptr && *value != 0;
+}
+inline const bool fail_points_on = is_set("TRIREME_TEST_FAIL_POINT");
+inline const bool disk_errors_on = is_set("TRIREME_TEST_DISK_ERROR");
 void pass_fail_point(std::string_view name);
 int next_disk_error(std::string_view operation);
 }  // namespace detail

@@ -83,7 +83,6 @@ class TestDisk : public Files {
   Names names_;
   Names durable_names_;
   std::vector<NameChange> pending_names_;
-  int processes_ = 0;
   std::uint64_t operations_ = 0;
   std::uint64_t end_at_ = UINT64_MAX;
   bool ended_ = false;
