@@ -2,12 +2,15 @@
 SHELL := /bin/bash
 BUILD := build/release
 
-.PHONY: help setup build test demo bench unit allunit dist fuzz asan tsan format check clean
+PYARROW := pyarrow==26.0.1  # what docs/formats.md was tested with
+
+.PHONY: help setup build parquet test demo bench unit allunit dist fuzz asan tsan format check clean
 
 help:
 	@echo 'make demo     set up, build, run the main job on the bundled model under several plans'
 	@echo 'make test     set up, build, run every test'
 	@echo 'make build    the program at $(BUILD)/trireme'
+	@echo 'make parquet  Parquet files in and out: Apache Arrow from PyPI, and the plug-in over it'
 	@echo 'make bench    the benchmarks that docs/benchmarks.md shows'
 	@echo 'make unit     the quick tests (under a minute)     make dist     the tests with real ranks'
 	@echo 'make asan     all tests under address and undefined-behaviour sanitizers'
@@ -23,6 +26,11 @@ $(BUILD)/build.ninja: | setup
 
 build: setup $(BUILD)/build.ninja
 	@cmake --build --preset release --target trireme
+
+parquet: setup
+	@python3 -m pip install -q --upgrade --target build/pyarrow '$(strip $(PYARROW))'
+	@cmake --preset release -U 'TRIREME_PYARROW*' > /dev/null
+	@cmake --build --preset release --target trireme trireme_parquet
 
 all-targets: setup $(BUILD)/build.ninja
 	@cmake --build --preset release

@@ -1,4 +1,4 @@
-# What `cmake --install` puts in place: the program, the MPI plug-in, and the public library with its headers, a
+# What `cmake --install` puts in place: the program, the plug-ins, and the public library with its headers, a
 # CMake package (find_package(trireme), target trireme::trireme) and a pkg-config file.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -17,6 +17,9 @@ set_target_properties(trireme_shared PROPERTIES
 if(TARGET trireme_mpi)
   add_dependencies(trireme_shared trireme_mpi)  # loaded at run time, where MPI is there
   install(TARGETS trireme_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/trireme)
+endif()
+if(TARGET trireme_parquet)
+  install(TARGETS trireme_parquet LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/trireme)
 endif()
 
 install(TARGETS trireme)

@@ -21,6 +21,14 @@ enum class RowColumnType : std::uint8_t {
   reals64,   ///< list
 };
 
+/// For messages.
+constexpr std::string_view name_of(RowColumnType type) {
+  constexpr std::string_view names[] = {"text",   "boolean", "integer",  "unsigned integer",
+                                        "float",  "double",  "integers", "floats",
+                                        "doubles"};
+  return names[static_cast<std::size_t>(type)];
+}
+
 struct RowColumn {
   std::string name;
   RowColumnType type = RowColumnType::text;

@@ -82,7 +82,7 @@ void FileRows::refuse_unreadable(std::string_view start) const {
 
 void FileRows::decide_format(std::string_view start) {
   std::string wanted = options_.format;
-  if (wanted == "auto") wanted = source_.format;
+  if (wanted == "auto" || !source_.columns.empty()) wanted = source_.format;
   if (options_.format == "auto" && wanted == "json" &&
       without_leading_blanks(start).starts_with('[') && !options_.token_ids) {
     fail(ErrorKind::input,
@@ -99,7 +99,8 @@ void FileRows::decide_format(std::string_view start) {
     format_ = RowFormat::csv;
     delimiter_ = wanted == "tsv" ? '\t' : ',';
   } else if (options_.format != "auto") {
-    fail(ErrorKind::usage, "--input-format {}: unknown; known are auto, jsonl, text, csv and tsv",
+    fail(ErrorKind::usage,
+         "--input-format {}: unknown; known are auto, jsonl, text, csv, tsv and parquet",
          options_.format);
   } else {
     const bool list = options_.token_ids && without_leading_blanks(start).starts_with('[');

@@ -42,6 +42,8 @@ class FileRows {
   RowFormat format() const { return format_; }
   char delimiter() const { return delimiter_; }
   const std::vector<std::string>& csv_header() const { return header_; }
+  /// Of Parquet, whose rows are JSON here; else none.
+  const std::vector<RowColumn>& typed_columns() const { return source_.columns; }
   const std::string& name() const { return source_.bytes->name(); }
   /// Bytes of the rows so far, with their line ends: for progress.
   std::uint64_t bytes_read() const { return consumed_; }

@@ -11,7 +11,7 @@ namespace {
 std::string format_name(const FileRows& rows) {
   switch (rows.format()) {
     case RowFormat::jsonl:
-      return "JSON Lines";
+      return rows.typed_columns().empty() ? "JSON Lines" : "Parquet";
     case RowFormat::text:
       return "plain text";
     case RowFormat::csv:
@@ -20,9 +20,19 @@ std::string format_name(const FileRows& rows) {
   return "";
 }
 
-std::string quoted_list(const std::vector<std::string>& names) {
+std::vector<RowColumn> columns_of(const FileRows& rows) {
+  if (rows.format() == RowFormat::text) return {{"text"}};
+  std::vector<RowColumn> columns = rows.typed_columns();
+  for (const std::string& name : rows.csv_header()) columns.push_back({name});
+  return columns;
+}
+
+std::string list_of(const FileRows& rows) {
   std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "\"" : ", \"") + name + '"';
+  for (const RowColumn& column : columns_of(rows)) {
+    list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", column.name);
+    if (!rows.typed_columns().empty()) list += fmt::format(" {}", name_of(column.type));
+  }
   return list;
 }
 
@@ -56,21 +66,15 @@ void RowReader::check_like_first(const FileRows& rows) const {
          "with --input-format, or run them apart",
          first.name(), format_name(first), rows.name(), format_name(rows));
   }
-  if (rows.csv_header() != first.csv_header()) {
+  if (columns_of(rows) != columns_of(first)) {
     fail(ErrorKind::input,
          "the columns of {} ({}) and of {} ({}) differ: the files of one input must have the same, "
          "in the same order",
-         first.name(), quoted_list(first.csv_header()), rows.name(),
-         quoted_list(rows.csv_header()));
+         first.name(), list_of(first), rows.name(), list_of(rows));
   }
 }
 
-std::vector<RowColumn> RowReader::columns() const {
-  if (format() == RowFormat::text) return {{"text"}};
-  std::vector<RowColumn> columns;
-  for (const std::string& name : csv_header()) columns.push_back({name});
-  return columns;
-}
+std::vector<RowColumn> RowReader::columns() const { return columns_of(*current_); }
 
 bool RowReader::open_next() {
   if (opened_ >= files_.size()) return false;

@@ -18,8 +18,9 @@ class RowReader {
  public:
   /// One input, compressed or not. Throws as FileRows does.
   RowReader(std::unique_ptr<ByteSource> source, ReaderOptions options);
-  /// Looks into every file that can be read twice: all must be of one format, and CSV files of one
-  /// header. Throws Error(input) where they are not, and as FileRows does. `files`: at least one.
+  /// Looks into every file that can be read twice: all must be of one format, and CSV and
+  /// Parquet files of one set of columns. Throws Error(input) where they are not, and as FileRows
+  /// does. `files`: at least one.
   RowReader(std::vector<InputFile> files, ReaderOptions options);
 
   /// The next row, or nothing at the end. Rows of several files know theirs.

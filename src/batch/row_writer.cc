@@ -5,6 +5,7 @@
 
 #include "batch/answer_cells.h"
 #include "batch/compressed_sink.h"
+#include "batch/parquet.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -106,6 +107,20 @@ class TextLines : public RowWriter {
   ByteSink& sink_;
 };
 
+class Parquet : public RowWriter {
+ public:
+  Parquet(const std::vector<RowColumn>& columns, ByteSink& sink)
+      : cells_(columns), table_(parquet_plugin(what).write(columns, sink)) {}
+  void add(std::string_view json_line) override { table_->add(cells_.of(json_line)); }
+  void finish() override { table_->finish(); }
+
+  static constexpr const char* what = "the output";
+
+ private:
+  AnswerCells cells_;
+  std::unique_ptr<ParquetTable> table_;
+};
+
 std::unique_ptr<RowWriter> open_plain(const RowForm& form, ByteSink& sink) {
   switch (form.format.rows) {
     case Rows::jsonl:
@@ -117,9 +132,9 @@ std::unique_ptr<RowWriter> open_plain(const RowForm& form, ByteSink& sink) {
     case Rows::text:
       return std::make_unique<TextLines>(form.columns, sink);
     case Rows::parquet:
-      break;
+      return std::make_unique<Parquet>(form.columns, sink);
   }
-  fail(ErrorKind::usage, "Parquet is not written yet");
+  return nullptr;
 }
 
 /// A writer into a compressor, which ends when it does.
@@ -142,6 +157,7 @@ class Compressed : public RowWriter {
 }  // namespace
 
 void check_form(const RowForm& form) {
+  if (form.format.rows == Rows::parquet) parquet_plugin(Parquet::what);
   if (form.format.rows == Rows::text && text_column(form.columns) == nullptr) {
     fail(ErrorKind::usage,
          "text (.txt) holds answers that are texts or labels, and these are neither; write .jsonl, "

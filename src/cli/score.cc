@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "batch/byte_source.h"
+#include "batch/row_source.h"
 #include "cli/arguments.h"
 #include "cli/input_copy.h"
 #include "cli/logits_file.h"
@@ -80,7 +80,7 @@ void refuse_to_replace(const std::string& file, const char* flag, const std::str
 
 /// What would otherwise go wrong only after the model is loaded.
 void check_files(const ScoreSettings& settings, const std::string& input) {
-  if (!read_only_once(input)) open_bytes(input);
+  if (!read_only_once(input)) open_rows(input, settings.input_format);
   refuse_to_replace(settings.output, "-o", input);
   refuse_to_replace(settings.logits, "--logits", input);
   if (settings.output != "-") Output probe(settings.output);
