@@ -19,6 +19,7 @@
 #include "trireme/error.h"
 #include "trireme/model_kind.h"
 #include "trireme/options.h"
+#include "trireme/rank_sample.h"
 #include "trireme/ranks.h"
 #include "trireme/request.h"
 #include "trireme/result.h"
@@ -202,6 +203,9 @@ class Engine {
   std::optional<std::string> receive_from_driver(int replica);
 
   EngineStats stats() const;
+  /// Counters of this rank and of those of its replica that this process can see (on one host:
+  /// all), by rank. Cheap.
+  std::map<int, RankSample> rank_samples() const;
 
  private:
   struct Impl;

@@ -246,6 +246,17 @@ EngineStats Engine::stats() const {
   return stats;
 }
 
+std::map<int, RankSample> Engine::rank_samples() const {
+  Communicator& ranks = impl_->replica->ranks();
+  std::map<int, RankSample> samples;
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    const RankActivity* const activity = ranks.activity(rank);
+    if (activity != nullptr) samples[rank] = read(*activity);
+  }
+  samples[ranks.rank()] = read(impl_->replica->activity());
+  return samples;
+}
+
 void check_options(const Options& options) {
   speculation_limits(options);
   check_plan(open_model(options).model->spec(), sizes_of(options));

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "core/range.h"
+#include "core/rank_activity.h"
+#include "core/trace.h"
 
 namespace trireme {
 
@@ -67,6 +69,14 @@ class Communicator {
   /// Tells the world that this rank is alive and making progress; waits inside the communicator
   /// do so by themselves. Costs nanoseconds.
   virtual void heartbeat() {}
+  /// Time that this rank has spent waiting for others in this group, or in any of its world where
+  /// the transport counts them together; 0 where it does not count.
+  virtual std::uint64_t waited_ns() const { return 0; }
+  /// Where others of the host read what rank `rank` does; null where there is no such memory.
+  virtual RankActivity* activity(int /*rank*/) { return nullptr; }
+  /// Where this rank records what it does; null where nobody asks.
+  virtual TraceRing* trace() { return nullptr; }
+
   /// Makes every other rank of the world fail with `reason` instead of waiting for ever.
   virtual void abort(std::string_view reason) noexcept = 0;
 };

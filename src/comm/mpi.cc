@@ -13,6 +13,7 @@
 #include "comm/patience.h"
 #include "core/error.h"
 #include "core/range.h"
+#include "core/rank_activity.h"
 
 namespace trireme {
 
@@ -42,7 +43,14 @@ void check(int result, const char* what) {
 class Wait {
  public:
   explicit Wait(MpiSession& session) : session_(session) {}
+  ~Wait() {
+    if (began_ns_ == 0) return;
+    session_.waited_ns() += static_cast<std::uint64_t>(monotonic_ns() - began_ns_);
+  }
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
   void pause() {
+    if (began_ns_ == 0) began_ns_ = monotonic_ns();
     session_.tick();
     if (!patience_.pause()) std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
@@ -50,6 +58,7 @@ class Wait {
  private:
   MpiSession& session_;
   Patience patience_;
+  std::int64_t began_ns_ = 0;  // 0: there was nothing to wait for yet
 };
 
 /// Where each rank's part of a buffer begins and how long it is, in elements.

@@ -28,6 +28,8 @@ class MpiSession {
   void tick() noexcept {
     if (watch_) watch_->tick();
   }
+  /// That this rank has spent waiting for others, in all its groups.
+  std::uint64_t& waited_ns() { return waited_ns_; }
   /// This rank has failed: the others are ended when it exits, after it has said why, with its exit
   /// code. Until then it shows no sign of life.
   void give_up() noexcept;
@@ -35,6 +37,7 @@ class MpiSession {
  private:
   bool owned_ = false;
   bool failed_ = false;
+  std::uint64_t waited_ns_ = 0;
   std::unique_ptr<MpiWatch> watch_;  // none where MPI is not for several threads
 };
 
@@ -60,6 +63,7 @@ class MpiCommunicator final : public Communicator {
   void broadcast(int root, Message& bytes) override;
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks) override;
 
+  std::uint64_t waited_ns() const override { return session_->waited_ns(); }
   void heartbeat() override { session_->tick(); }
   void abort(std::string_view reason) noexcept override;
 

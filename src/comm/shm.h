@@ -34,6 +34,12 @@ class ShmCommunicator final : public Communicator {
   void broadcast(int root, Message& bytes) override;
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks) override;
 
+  std::uint64_t waited_ns() const override { return endpoint_->waited_ns(); }
+  RankActivity* activity(int rank) override {
+    return &endpoint_->segment().rank(world(rank)).activity;
+  }
+  TraceRing* trace() override { return &endpoint_->segment().trace(endpoint_->rank()); }
+
   void heartbeat() override { endpoint_->heartbeat(); }
   void abort(std::string_view reason) noexcept override { endpoint_->segment().abort(reason); }
 

@@ -13,6 +13,7 @@
 #include "comm/communicator.h"
 #include "comm/patience.h"
 #include "comm/shm_segment.h"
+#include "comm/wait_time.h"
 #include "core/error.h"
 #include "core/futex.h"
 
@@ -43,6 +44,7 @@ class ShmEndpoint {
   template <typename Ready>
   void wait(int peer, const Ready& ready) {
     if (ready()) return;
+    const WaitTime time(waited_ns_);
     heartbeat();
     Patience patience;
     while (!ready()) {
@@ -51,6 +53,9 @@ class ShmEndpoint {
       if (!patience.pause()) sleep(peer, ready);
     }
   }
+
+  /// Spent in wait().
+  std::uint64_t waited_ns() const { return waited_ns_; }
 
   void heartbeat() const noexcept { segment_->tick(rank_); }
 
@@ -105,6 +110,7 @@ class ShmEndpoint {
 
   std::shared_ptr<ShmSegment> segment_;
   int rank_;
+  std::uint64_t waited_ns_ = 0;
   int exceptions_ = std::uncaught_exceptions();  // more of them at the end: this rank has failed
   std::vector<Arriving> arriving_;               // per sender
   std::map<std::pair<ShmChannel, int>, std::deque<Message>> inbox_;

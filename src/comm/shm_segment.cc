@@ -57,7 +57,8 @@ ShmLayout::ShmLayout(int rank_count) {
   rings = sequences + slots * n * sizeof(ShmSequence);
   ring_bytes = whole_pages(rings + n * n * sizeof(ShmRing));
   areas = ring_bytes + n * n * ring_capacity;
-  total = areas + slots * n * area_stride;
+  traces = whole_pages(areas + slots * n * area_stride);
+  total = traces + n * whole_pages(sizeof(TraceRing));
 }
 
 ShmSegment ShmSegment::create(int ranks) {
@@ -140,6 +141,11 @@ ShmSegment::Header& ShmSegment::header() const { return *reinterpret_cast<Header
 
 ShmRank& ShmSegment::rank(int rank) const {
   return reinterpret_cast<ShmRank*>(at(layout_.ranks))[rank];
+}
+
+TraceRing& ShmSegment::trace(int rank) const {
+  const std::size_t offset = static_cast<std::size_t>(rank) * whole_pages(sizeof(TraceRing));
+  return *reinterpret_cast<TraceRing*>(at(layout_.traces + offset));
 }
 
 ShmRing& ShmSegment::ring(int from, int to) const {

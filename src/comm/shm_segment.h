@@ -2,6 +2,7 @@
 // ranks inherit (containers cap /dev/shm). Pages are taken only when they are touched.
 //
 //   header | a record per rank | group slots | ring controls | rings, one per ordered pair | areas
+//   | a trace per rank
 #pragma once
 
 #include <atomic>
@@ -10,6 +11,9 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "core/rank_activity.h"
+#include "core/trace.h"
 
 namespace trireme {
 
@@ -23,6 +27,7 @@ struct ShmRank {
   std::atomic<std::uint32_t> room_wanted;  ///< ranks that wait until it drains its rings
   std::atomic<std::uint32_t> gone;         ///< it has left and will send nothing more
   alignas(shm_line) std::atomic<std::uint64_t> heartbeat;  ///< 0 until it has connected
+  alignas(shm_line) RankActivity activity;
 };
 
 /// One direction between two ranks. Positions count bytes since the start; never wrap (2^64).
@@ -52,7 +57,8 @@ struct ShmLayout {
   ShmLayout() = default;
   explicit ShmLayout(int ranks);
   std::size_t slots = 0, ring_capacity = 0;
-  std::size_t ranks = 0, groups = 0, sequences = 0, rings = 0, ring_bytes = 0, areas = 0, total = 0;
+  std::size_t ranks = 0, groups = 0, sequences = 0, rings = 0, ring_bytes = 0, areas = 0,
+              traces = 0, total = 0;
 };
 
 class ShmSegment {
@@ -70,6 +76,7 @@ class ShmSegment {
   int ranks() const { return ranks_; }
 
   ShmRank& rank(int rank) const;
+  TraceRing& trace(int rank) const;
   ShmRing& ring(int from, int to) const;
   std::byte* ring_bytes(int from, int to) const;
   std::size_t ring_capacity() const { return layout_.ring_capacity; }

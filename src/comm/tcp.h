@@ -33,6 +33,7 @@ class TcpCommunicator final : public Communicator {
   void broadcast(int root, Message& bytes) override;
   std::unique_ptr<Communicator> group(const std::vector<int>& ranks) override;
 
+  std::uint64_t waited_ns() const override { return endpoint_->waited_ns(); }
   void abort(std::string_view reason) noexcept override { endpoint_->abort(reason); }
 
  private:

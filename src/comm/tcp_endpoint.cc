@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "comm/environment.h"
+#include "comm/wait_time.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -84,7 +85,10 @@ Message TcpEndpoint::receive(TcpChannel channel, int from) {
   const auto over = [&] {
     return !box.empty() || failure_ || (from != rank_ && peers_.at(from).closed);
   };
-  arrived_.wait(lock, over);
+  if (!over()) {
+    const WaitTime time(waited_ns_);
+    arrived_.wait(lock, over);
+  }
   throw_if_failed();
   if (box.empty()) {
     fail(ErrorKind::peer_lost, "rank {} has left while rank {} still waits for it", from, rank_);

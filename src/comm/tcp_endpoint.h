@@ -38,6 +38,9 @@ class TcpEndpoint {
   std::optional<Message> try_receive(TcpChannel channel, int from);
   void abort(std::string_view reason) noexcept;
 
+  /// Spent in receive(), waiting.
+  std::uint64_t waited_ns() const { return waited_ns_; }
+
   /// How often this endpoint has created a group of exactly these members.
   std::uint32_t next_group(const std::vector<int>& members) { return groups_made_[members]++; }
 
@@ -78,6 +81,7 @@ class TcpEndpoint {
   void wait_until_delivered();
 
   int rank_;
+  std::uint64_t waited_ns_ = 0;
   int exceptions_ = std::uncaught_exceptions();
   std::map<int, Peer> peers_;
   std::map<std::vector<int>, std::uint32_t> groups_made_;

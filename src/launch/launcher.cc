@@ -70,6 +70,9 @@ void Launcher::start_group(int number) {
   slot = std::make_unique<Group>();
   try {
     slot->segment = ShmSegment::create(spec_.group_size);
+    for (int rank = 0; spec_.trace && rank < spec_.group_size; ++rank) {
+      slot->segment->trace(rank).on.store(1);
+    }
     std::optional<ControlChannel> theirs;
     if (spec_.control) {
       auto [ours, other] = ControlChannel::make_pair();
@@ -159,6 +162,14 @@ bool Launcher::any_running() const {
 ControlChannel& Launcher::control(int group) {
   TRIREME_ASSERT(groups_[static_cast<std::size_t>(group)]->control.has_value());
   return *groups_[static_cast<std::size_t>(group)]->control;
+}
+
+const RankActivity& Launcher::activity(int group, int rank) const {
+  return groups_[static_cast<std::size_t>(group)]->segment->rank(rank).activity;
+}
+
+const TraceRing& Launcher::trace(int group, int rank) const {
+  return groups_[static_cast<std::size_t>(group)]->segment->trace(rank);
 }
 
 /// Tells the ranks of a group to give up, and remembers why. A rank that leaves because it has lost

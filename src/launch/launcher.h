@@ -18,6 +18,8 @@
 
 #include "comm/environment.h"
 #include "comm/topology.h"
+#include "core/rank_activity.h"
+#include "core/trace.h"
 #include "launch/control.h"
 #include "launch/process.h"
 
@@ -50,6 +52,7 @@ struct LaunchSpec {
   std::vector<std::vector<InheritedFd>> fds;
   std::optional<LaunchedMachines> machines;
   bool control = false;        ///< a ControlChannel to the first rank of every group
+  bool trace = false;          ///< ranks record what they do: see Launcher::trace
   bool prefix_output = false;  ///< "[rank 2] " before every line that a rank prints
   /// Ranks connect as soon as they start, so that one which does not hangs, too.
   bool must_connect = false;
@@ -94,6 +97,11 @@ class Launcher {
   bool any_running() const;
   /// The end of the group's control channel (LaunchSpec::control); new after restart_group.
   ControlChannel& control(int group);
+
+  /// What a rank does, whether it lives or not; until restart_group.
+  const RankActivity& activity(int group, int rank) const;
+  /// What it has recorded (LaunchSpec::trace); until restart_group.
+  const TraceRing& trace(int group, int rank) const;
 
   /// Ends a group at once; the reason reaches whoever watches its output.
   void kill_group(int group, std::string_view reason);

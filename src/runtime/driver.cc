@@ -12,6 +12,7 @@ Driver::Driver(Communicator& replica, const ParallelSizes& sizes, Stage& stage,
 
 void Driver::stop() noexcept {
   stopped_ = true;
+  stage_.meter().pause();
   if (failed_) return;
   try {
     const Message stop = encode(StepPlan{.stop = true});
@@ -30,14 +31,22 @@ std::vector<SequenceEvent> Driver::step() {
   }
   std::vector<SequenceEvent> events;
   if (in_flight_ > 0) {
-    if (ready_.empty()) ready_.push_back(decode_result(replica_.receive(result_rank())));
+    if (ready_.empty()) ready_.push_back(receive_result());
     events = scheduler_.complete(std::move(ready_.front()));
     ready_.pop_front();
     --in_flight_;
+    stage_.meter().cache_in_use(static_cast<std::uint64_t>(scheduler_.used_blocks()));
   }
   failed_ = false;
   stopped_ = false;
   return events;
+}
+
+StepResult Driver::receive_result() {
+  stage_.meter().wait_begins();
+  StepResult result = decode_result(replica_.receive(result_rank()));
+  stage_.meter().wait_ends();
+  return result;
 }
 
 void Driver::issue(const StepPlan& plan) {
@@ -52,7 +61,7 @@ void Driver::issue(const StepPlan& plan) {
 void follow(Communicator& replica, const ParallelSizes& sizes, Stage& stage) {
   for (;;) {
     const StepPlan plan = decode_plan(replica.receive(0));
-    if (plan.stop) return;
+    if (plan.stop) return stage.meter().pause();
     const std::optional<StepResult> result = stage.execute(plan);
     // With one stage the driver itself is the group's first rank and has the result already.
     if (result && sizes.pp > 1) replica.send(0, encode(*result));

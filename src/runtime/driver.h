@@ -35,6 +35,7 @@ class Driver {
 
  private:
   void issue(const StepPlan& plan);
+  StepResult receive_result();
   int result_rank() const { return (sizes_.pp - 1) * sizes_.tp; }
 
   Communicator& replica_;

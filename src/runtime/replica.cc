@@ -169,10 +169,11 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   const SpeculationLimits speculation = speculation_limits(options);
   TRIREME_ASSERT(ranks_->size() == sizes_.replica());
   threads_ = std::make_unique<ThreadPool>(threads_per_rank(options, local_ranks));
-  stage_ =
-      std::make_unique<Stage>(StageContext{*backend_, *threads_, *ranks_, sizes_,
-                                           placement_of(options, spec()), options.offload_folder},
-                              *files_.model, limits_);
+  stage_ = std::make_unique<Stage>(
+      StageContext{*backend_, *threads_, *ranks_, sizes_, placement_of(options, spec()),
+                   options.offload_folder, std::max(sizes_.pp, options.num_chunks)},
+      *files_.model, limits_);
+  stage_->meter().loading();
   // What is too little before anything is loaded will not do after it.
   agree_on_kv_blocks(options, local_ranks);
   files_.model->prepare(limits_.max_model_len);
@@ -180,6 +181,9 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   stage_->disk_blocks().fill(*files_.source, *threads_, [this] { ranks_->heartbeat(); });
   kv_blocks_ = agree_on_kv_blocks(options, local_ranks);
   stage_->allocate_cache(kv_blocks_);
+  stage_->meter().loaded(static_cast<std::uint64_t>(stage_->weight_bytes_per_step()),
+                         static_cast<std::uint64_t>(stage_->multiply_adds_per_row()),
+                         static_cast<std::uint64_t>(kv_blocks_));
   if (is_driver()) {
     driver_ = std::make_unique<Driver>(
         *ranks_, sizes_, *stage_,

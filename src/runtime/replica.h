@@ -71,6 +71,9 @@ class Replica {
   /// Tokens of the longest sequence (prompt and output) that can run: the same under every plan.
   std::int64_t max_sequence_tokens() const { return limits_.max_model_len; }
 
+  /// What this rank does, as it goes.
+  const RankActivity& activity() const { return stage_->meter().activity(); }
+
   /// What this rank holds and did: evidence that weights and work really were split.
   struct Counters {
     std::int64_t checkpoint_bytes_read = 0;

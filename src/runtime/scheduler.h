@@ -84,6 +84,8 @@ class Scheduler {
   bool idle() const { return running_.empty() && waiting_.empty(); }
   std::int64_t running() const { return static_cast<std::int64_t>(running_.size()); }
   std::int64_t waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
+  /// Cache blocks that running sequences hold; those that are only remembered do not count.
+  std::int64_t used_blocks() const { return blocks_.total() - blocks_.available(); }
   std::int64_t preemptions() const { return preemptions_; }
   /// Tokens that were guessed and computed, and those among them that were kept.
   std::int64_t drafted() const { return drafted_; }

@@ -113,7 +113,8 @@ Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits
       tensor_group_(context.replica.group(tensor_group({0, point_.pp, 0}, context.sizes))),
       parameters_(context.backend),
       disk_blocks_(context.backend, context.offload_folder),
-      scratch_(workspace_floats(model.spec(), shard_, range_, limits)) {
+      scratch_(workspace_floats(model.spec(), shard_, range_, limits)),
+      meter_(context.replica, context.micro_batches) {
   std::int64_t cache_layer = 0;
   for (std::int64_t i = range_.begin; i < range_.end; ++i) {
     const BlockSpec& block = model.spec().blocks[static_cast<std::size_t>(i)];
@@ -170,6 +171,20 @@ std::int64_t Stage::multiply_adds_per_row() const {
   return total;
 }
 
+double Stage::weight_bytes_per_step() const {
+  double total = 0;
+  for (std::int64_t i = range_.begin; i < range_.end; ++i) {
+    const BlockSpec& block = model_.spec().blocks[static_cast<std::size_t>(i)];
+    if (block.kind != BlockKind::layer && block.kind != BlockKind::head) continue;
+    for (const ParameterSpec& parameter : block.parameters) {
+      if (parameter.is_vector()) continue;
+      const std::int64_t elements = slice_of(parameter, model_.spec(), shard_).elements();
+      total += static_cast<double>(elements) * bytes_per_weight(model_.spec().format_of(parameter));
+    }
+  }
+  return total;
+}
+
 /// The blocks that a step passes through, on all ranks.
 Range Stage::blocks_of(const StepPlan& plan) const {
   if (plan.encode) return {0, block_count() - 1};
@@ -198,6 +213,13 @@ int Stage::neighbour(int stages_ahead) const {
 }
 
 std::optional<StepResult> Stage::execute(const StepPlan& plan) {
+  meter_.begin(static_cast<std::uint64_t>(plan.rows()), plan.sequences.size());
+  std::optional<StepResult> result = execute_blocks(plan);
+  meter_.end();
+  return result;
+}
+
+std::optional<StepResult> Stage::execute_blocks(const StepPlan& plan) {
   Stopwatch watch;
   const Workspace::Scope scope(scratch_);
   copy_cache(plan);
@@ -227,6 +249,7 @@ std::optional<StepResult> Stage::execute(const StepPlan& plan) {
   Tensor x;  // [tokens, hidden]
   if (next > all.begin) {
     x = receive_input(forward);
+    meter_.input_arrived();
   } else {
     x = run_block(forward, plan, next++, x);
   }

@@ -13,6 +13,7 @@
 #include "plan/device_map.h"
 #include "plan/memory.h"
 #include "runtime/disk_blocks.h"
+#include "runtime/step_meter.h"
 #include "runtime/step_plan.h"
 
 namespace trireme {
@@ -25,6 +26,7 @@ struct StageContext {
   ParallelSizes sizes;    ///< dp is not looked at
   Placement placement;    ///< what each pipeline stage holds, and which of it stays on disk
   std::string offload_folder = "";
+  int micro_batches = 1;  ///< steps in flight at once, for who looks at the trace
 };
 
 /// Time on the wall.
@@ -56,8 +58,14 @@ class Stage {
   std::int64_t rows() const { return rows_; }
   /// How long they took.
   const StageSeconds& seconds() const { return seconds_; }
+  /// Where that time went, for others to see.
+  StepMeter& meter() { return meter_; }
+  const StepMeter& meter() const { return meter_; }
   /// Multiply-adds of matrix products per row through this rank's layers (the head not counted).
   std::int64_t multiply_adds_per_row() const;
+
+  /// Bytes of the matrices that a step with logits multiplies with, the head's among them.
+  double weight_bytes_per_step() const;
 
   /// Runs the step through this rank's blocks, exchanging hidden states with the neighbouring
   /// stages. The first rank of the last stage returns the result. A step of an encoder-decoder
@@ -75,6 +83,7 @@ class Stage {
   int neighbour(int stages_ahead) const;
   Tensor receive_input(Forward& forward);
   void send_on(Tensor x);
+  std::optional<StepResult> execute_blocks(const StepPlan& plan);
   Tensor run_block(Forward& forward, const StepPlan& plan, std::int64_t index, Tensor x) const;
   std::optional<StepResult> finish(Forward& forward, const StepPlan& plan, Tensor x);
   std::optional<StepResult> read_values(Forward& forward, const StepPlan& plan, Tensor x) const;
@@ -98,6 +107,7 @@ class Stage {
   std::int64_t steps_ = 0;
   std::int64_t rows_ = 0;
   StageSeconds seconds_;
+  StepMeter meter_;
 };
 
 }  // namespace trireme
