@@ -8,14 +8,13 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 
 #include "api/bench_phases.h"
+#include "api/machine_limits.h"
 #include "comm/environment.h"
 #include "core/bytes.h"
 #include "core/error.h"
 #include "core/machine_peaks.h"
-#include "kernels/cpu/amx_linear.h"
 #include "models/shapes.h"
 #include "plan/host.h"
 #include "plan/memory.h"
@@ -48,31 +47,9 @@ void check(const BenchOptions& options) {
   }
 }
 
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name"))
-      return line.substr(std::min(line.find(':') + 2, line.size()));
-  }
-  return "unknown";
-}
-
 double load_average() {
   double minute = 0;
   return getloadavg(&minute, 1) == 1 ? minute : 0;
-}
-
-/// What multiplies the model's matrices, many rows at a time.
-MathUnit unit_of(std::string_view isa, const ModelSpec& model) {
-  const DType dtype = model.dtype;
-  if (model.quantization != Quantization::none && (isa == "amx" || isa.starts_with("avx512"))) {
-    if (isa == "amx" && amx_int8_granted()) return MathUnit::amx_int8;
-    return isa == "avx512" ? MathUnit::avx512 : MathUnit::avx512vnni;
-  }
-  if (isa == "amx" && dtype == DType::bf16) return MathUnit::amx;
-  if (isa == "avx512bf16" && dtype == DType::bf16) return MathUnit::avx512bf16;
-  if (isa == "amx" || isa.starts_with("avx512")) return MathUnit::avx512;
-  return isa == "avx2" ? MathUnit::avx2 : widest_float_unit();
 }
 
 /// The benchmark on one rank. Its functions are collective.

@@ -72,6 +72,18 @@ std::string describe(const BatchJob& job, const RowReader& input) {
          describe_sampling(job.rows.sampling);
 }
 
+/// Of all its rows, where that is known beforehand: of plain files of known size.
+std::optional<std::uint64_t> bytes_of(const RowReader& input) {
+  std::uint64_t total = 0;
+  for (const InputFile& file : input.files()) {
+    const std::string extension = std::filesystem::path(file.path).extension().string();
+    const bool packed = extension == ".gz" || extension == ".zst" || extension == ".parquet";
+    if (!file.bytes || packed) return std::nullopt;
+    total += *file.bytes;
+  }
+  return total > 0 ? std::optional(total) : std::nullopt;
+}
+
 /// Where the output goes there must be room for more.
 std::filesystem::path scratch_folder(const std::string& output) {
   std::error_code error;
@@ -85,7 +97,7 @@ std::filesystem::path scratch_folder(const std::string& output) {
 }  // namespace
 
 Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progress,
-           OnBatchNotice on_notice)
+           OnBatchNotice on_notice, JobObserver& observer)
     : input_(input_files(job), job.reader),
       output_(open_output({.path = job.output,
                            .job = describe(job, input_),
@@ -97,7 +109,11 @@ Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progr
               {.strict = job.strict, .scratch = scratch_folder(job.output)}),
       on_progress_(std::move(on_progress)),
       on_notice_(std::move(on_notice)),
-      resume_command_(job.resume_command) {}
+      observer_(observer),
+      resume_command_(job.resume_command) {
+  server_.observe(observer.watch());
+  observer.watch().set_input_bytes(bytes_of(input_));
+}
 
 void Desk::turn() {
   server_.turn();
@@ -134,6 +150,7 @@ bool Desk::wind_up(int stop_requests) {
 BatchOutcome Desk::end_early() const { return end_early(end_->reason, end_->exit_code); }
 
 BatchOutcome Desk::end_early(const std::string& reason, int exit_code) const {
+  observer_.ended(reason);
   std::string text = reason;
   if (!output_->resumable()) {
     text += "; the output is not complete, and only a file's can be resumed";
@@ -147,9 +164,11 @@ BatchOutcome Desk::end_early(const std::string& reason, int exit_code) const {
 
 void Desk::report() const {
   const Coordinator& c = server_.coordinator();
+  observer_.turn({c.finished_rows(), c.total_rows(), c.input_ended(), output_->resumed_rows(),
+                  output_->failed_rows(), c.in_flight()});
   on_progress_({c.finished_rows(), c.total_rows(), c.input_ended(), output_->resumed_rows(),
-                output_->failed_rows(), server_.prompt_tokens(), server_.new_tokens(),
-                c.workers()});
+                output_->failed_rows(), server_.prompt_tokens(), server_.new_tokens(), c.workers(),
+                &observer_.watch()});
 }
 
 }  // namespace trireme

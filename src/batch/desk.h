@@ -7,6 +7,7 @@
 #include <string>
 
 #include "batch/job.h"
+#include "batch/job_observer.h"
 #include "batch/ledger.h"
 #include "batch/server.h"
 
@@ -17,7 +18,7 @@ class Desk {
   /// Opens both files. Throws Error for what is wrong with them, the job's flags or the model's
   /// name; nothing is loaded yet.
   Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progress,
-       OnBatchNotice on_notice);
+       OnBatchNotice on_notice, JobObserver& observer);
 
   BatchServer& server() { return server_; }
   std::int64_t started() const { return output_->started(); }
@@ -44,6 +45,7 @@ class Desk {
   BatchServer server_;
   OnBatchProgress on_progress_;
   OnBatchNotice on_notice_;
+  JobObserver& observer_;
   std::string resume_command_;
   struct End {
     std::string reason;

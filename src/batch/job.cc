@@ -12,6 +12,7 @@
 #include "batch/channel.h"
 #include "batch/desk.h"
 #include "batch/failure_reports.h"
+#include "batch/job_observer.h"
 #include "batch/worker.h"
 #include "core/error.h"
 #include "launch/control.h"
@@ -84,9 +85,10 @@ class RankZero {
  public:
   RankZero(const BatchJob& job, const OnBatchProgress& on_progress, const OnBatchNotice& on_notice)
       : job_(job),
+        observer_(job, on_notice),
         desk_(
             job, [this](auto worker, const std::string& m) { send(worker, m); }, on_progress,
-            on_notice) {}
+            on_notice, observer_) {}
 
   std::int64_t started() const { return desk_.started(); }
 
@@ -108,9 +110,11 @@ class RankZero {
 
   /// Throws what made the desk fail. Once the engine is gone: while it exists, an exception on its
   /// way aborts all ranks before anybody has read the message.
-  BatchOutcome outcome() const {
-    if (failure_) std::rethrow_exception(failure_);
-    return *outcome_;
+  BatchOutcome outcome() {
+    return observed(observer_, [this] {
+      if (failure_) std::rethrow_exception(failure_);
+      return *outcome_;
+    });
   }
 
  private:
@@ -159,6 +163,7 @@ class RankZero {
   }
 
   const BatchJob& job_;
+  JobObserver observer_;
   LocalLink link_;
   std::vector<std::unique_ptr<DriverChannel>> others_;
   Desk desk_;

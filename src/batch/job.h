@@ -4,15 +4,20 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "batch/observe_options.h"
 #include "batch/row_reader.h"
 #include "batch/row_settings.h"
 #include "trireme/options.h"
 #include "trireme/ranks.h"
 
 namespace trireme {
+
+class JobWatch;
+struct RunSummary;
 
 struct BatchJob {
   Options options;
@@ -24,6 +29,7 @@ struct BatchJob {
   RowSettings rows;
   bool restart = false;
   bool overwrite = false;
+  ObserveOptions observe;
   bool strict = false;  ///< the first row that fails ends the job
   bool stats = false;   ///< every rank prints what it held and did on standard error
   std::int64_t now =
@@ -51,6 +57,7 @@ struct BatchProgress {
   std::uint64_t prompt_tokens = 0;  ///< of the rows answered in this run
   std::uint64_t new_tokens = 0;
   std::size_t workers = 0;
+  const JobWatch* watch = nullptr;  ///< knows more
 };
 using OnBatchProgress = std::function<void(const BatchProgress&)>;
 /// Something a person should know: "replica 1: rank 0 was killed by signal 9; its rows go on
@@ -61,7 +68,8 @@ struct BatchOutcome {
   std::uint64_t rows = 0;
   std::uint64_t failed = 0;
   int exit_code = 0;
-  bool coordinated = false;  ///< this process read and wrote the rows
+  bool coordinated = false;                             ///< this process read and wrote the rows
+  std::shared_ptr<const RunSummary> summary = nullptr;  ///< then
 };
 
 /// In a process that is itself all ranks, or an MPI rank: collective over the ranks; rank 0 reads,

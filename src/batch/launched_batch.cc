@@ -4,6 +4,7 @@
 
 #include "batch/desk.h"
 #include "batch/job.h"
+#include "batch/job_observer.h"
 #include "batch/replicas.h"
 #include "core/error.h"
 #include "trireme/engine.h"
@@ -20,15 +21,22 @@ constexpr std::uint64_t most_crashes_in_a_row = 16;
 class LaunchedBatch {
  public:
   LaunchedBatch(const BatchJob& job, const std::vector<std::string>& arguments,
-                const OnBatchProgress& on_progress, const OnBatchNotice& on_notice)
+                const OnBatchProgress& on_progress, const OnBatchNotice& on_notice,
+                JobObserver& observer)
       : job_(job),
+        observer_(observer),
         desk_(
             job, [this](auto worker, const std::string& m) { post(worker, m); }, on_progress,
-            on_notice),
+            on_notice, observer),
         on_notice_(on_notice),
         replicas_(settings_of(job, arguments), handlers()) {}
 
+  /// What the ranks have recorded is kept however the job ends.
   BatchOutcome run() {
+    struct Keep {
+      ~Keep() { batch.keep_what_runs(); }
+      LaunchedBatch& batch;
+    } const keep{*this};
     replicas_.start();
     for (desk_.turn(); !desk_.done(); desk_.turn()) {
       // The ranks hold nothing that must be kept: they are killed with the launcher.
@@ -36,6 +44,7 @@ class LaunchedBatch {
       if (end_) return desk_.end_early(end_->reason, end_->exit_code);
       if (!replicas_.any_running()) return desk_.end_early("no replica is left", stopped);
       replicas_.turn();
+      if (observer_.sample_due()) sample_all();
       if (replicas_.failure()) end_ = replicas_.failure();
     }
     const BatchOutcome outcome = desk_.finish();
@@ -50,6 +59,7 @@ class LaunchedBatch {
             .arguments = arguments,
             .started = desk_.started(),
             .max_restarts = job.max_restarts,
+            .trace = observer_.wants_trace(),
             .stats = job.stats};
   }
 
@@ -58,6 +68,7 @@ class LaunchedBatch {
                 [this](int replica, const std::string& message) {
                   desk_.server().receive(static_cast<Coordinator::WorkerId>(replica), message);
                 },
+            .on_ended = [this](int replica) { keep_what_is_left(replica); },
             .on_lost =
                 [this](int replica, int crash) {
                   lose(static_cast<Coordinator::WorkerId>(replica), crash);
@@ -65,6 +76,36 @@ class LaunchedBatch {
                 },
             .on_notice = on_notice_,
             .rows_done = [this] { return desk_.finished_rows(); }};
+  }
+
+  void sample_all() {
+    for (int replica = 0; replica < replicas_.count(); ++replica) {
+      if (replicas_.running(replica)) sample(replica);
+    }
+  }
+
+  void sample(int replica) {
+    for (int rank = 0; rank < replicas_.ranks(); ++rank) {
+      observer_.sample(replica, rank, replicas_.activity(replica, rank));
+    }
+  }
+
+  /// Of a replica that has ended, or is about to be ended.
+  void keep_what_is_left(int replica) {
+    sample(replica);
+    for (int rank = 0; rank < replicas_.ranks(); ++rank) {
+      observer_.keep_trace(replica, rank, replicas_.trace(replica, rank));
+    }
+    observer_.replica_ended(replica);
+  }
+
+  void keep_what_runs() noexcept {
+    try {
+      for (int replica = 0; replica < replicas_.count(); ++replica) {
+        if (replicas_.running(replica)) keep_what_is_left(replica);
+      }
+    } catch (const std::exception&) {  // no memory: how the job ends matters more
+    }
   }
 
   void post(Coordinator::WorkerId worker, const std::string& message) {
@@ -94,6 +135,7 @@ class LaunchedBatch {
   int stop_requests() const { return job_.stop_requests ? job_.stop_requests() : 0; }
 
   const BatchJob& job_;
+  JobObserver& observer_;
   Desk desk_;
   OnBatchNotice on_notice_;
   Replicas replicas_;
@@ -108,7 +150,10 @@ class LaunchedBatch {
 BatchOutcome launch_batch(const BatchJob& job, const std::vector<std::string>& arguments,
                           const OnBatchProgress& on_progress, const OnBatchNotice& on_notice) {
   check_options(job.options);
-  return LaunchedBatch(job, arguments, on_progress, on_notice).run();
+  JobObserver observer(job, on_notice);
+  return observed(observer, [&] {
+    return LaunchedBatch(job, arguments, on_progress, on_notice, observer).run();
+  });
 }
 
 }  // namespace trireme

@@ -140,6 +140,26 @@ void visit_settings(Io& io, Settings& settings) {
               [&io](auto& names) { io.list(names, [&io](auto& name) { io.text(name); }); });
 }
 
+template <typename Io, typename Rank>
+void visit_rank(Io& io, Rank& rank) {
+  auto& sample = rank.sample;
+  io.number(rank.rank);
+  io.number(sample.began_ns);
+  io.number(sample.ready_ns);
+  io.number(sample.busy_ns);
+  io.number(sample.waited_ns);
+  io.number(sample.steps);
+  io.number(sample.tokens);
+  for (auto& count : sample.step_count) io.number(count);
+  for (auto& tokens : sample.step_tokens) io.number(tokens);
+  io.number(sample.kv_used);
+  io.number(sample.kv_blocks);
+  io.number(sample.peak_bytes);
+  io.number(sample.shared_bytes);
+  io.number(sample.weight_bytes);
+  io.number(sample.multiply_adds_per_token);
+}
+
 template <typename Io, typename Message>
 void visit_message(Io& io, Message& message) {
   using M = std::remove_const_t<Message>;
@@ -163,11 +183,21 @@ void visit_message(Io& io, Message& message) {
       io.number(result.prompt_tokens);
       io.number(result.new_tokens);
     });
+  } else if constexpr (std::is_same_v<M, StatsMessage>) {
+    io.list(message.ranks, [&io](auto& rank) { visit_rank(io, rank); });
   } else if constexpr (std::is_same_v<M, ReturnedMessage>) {
     io.list(message.rows, [&io](auto& row) { io.number(row); });
   } else {
     static_assert(std::is_same_v<M, StopMessage> || std::is_same_v<M, RecallMessage>);
   }
+}
+
+void check(const StatsMessage& stats) {
+  bool good = stats.ranks.size() <= StatsMessage::most_ranks;
+  for (const StatsMessage::Rank& rank : stats.ranks) {
+    good = good && rank.rank < StatsMessage::most_ranks;
+  }
+  if (!good) fail_malformed("more ranks than there can be");
 }
 
 template <std::size_t index = 0>
@@ -200,6 +230,7 @@ BatchMessage decode(std::string_view bytes) {
   if (const auto* ready = std::get_if<ReadyMessage>(&message); ready && ready->capacity == 0) {
     fail_malformed("a worker without capacity");
   }
+  if (const auto* stats = std::get_if<StatsMessage>(&message)) check(*stats);
   return message;
 }
 

@@ -10,6 +10,7 @@
 
 #include "batch/raw_row.h"
 #include "batch/row_settings.h"
+#include "trireme/rank_sample.h"
 
 namespace trireme {
 
@@ -56,8 +57,19 @@ struct ReturnedMessage {
   std::vector<std::uint64_t> rows;
 };
 
+/// Worker -> coordinator, about once a second: the counters of those ranks of its replica that it
+/// can see, its own among them.
+struct StatsMessage {
+  struct Rank {
+    std::uint32_t rank = 0;  ///< within the replica
+    RankSample sample;
+  };
+  static constexpr std::size_t most_ranks = 1024;
+  std::vector<Rank> ranks;
+};
+
 using BatchMessage = std::variant<ReadyMessage, JobMessage, RowsMessage, ResultsMessage,
-                                  StopMessage, RecallMessage, ReturnedMessage>;
+                                  StopMessage, RecallMessage, ReturnedMessage, StatsMessage>;
 
 std::string encode(const BatchMessage& message);
 

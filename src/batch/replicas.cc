@@ -33,6 +33,7 @@ bool is_hopeless(const LaunchEvent& event) {
 Replicas::Replicas(const ReplicaSettings& settings, Handlers handlers)
     : handlers_(std::move(handlers)),
       max_restarts_(settings.max_restarts),
+      ranks_(settings.options.tensor_parallel_size * settings.options.pipeline_parallel_size),
       stats_(settings.stats),
       launcher_(spec_of(settings)),
       restarts_(static_cast<std::size_t>(settings.options.data_parallel_size)),
@@ -53,6 +54,7 @@ LaunchSpec Replicas::spec_of(const ReplicaSettings& settings) {
   spec.env[batch_start_variable] = std::to_string(settings.started);
   spec.control = true;
   spec.must_connect = true;
+  spec.trace = settings.trace;
   spec.fds.resize(static_cast<std::size_t>(spec.group_size));
   for (auto& fds : spec.fds) fds.push_back({FailureReports::variable, reports_.ranks_end()});
   if (spec.groups > 1) share_weights(spec);
@@ -103,6 +105,7 @@ void Replicas::take(const LaunchEvent& event) {
   }
   const int replica = event.group;
   ready_[static_cast<std::size_t>(replica)] = false;
+  if (handlers_.on_ended) handlers_.on_ended(replica);
   const bool go_on = handlers_.on_lost(replica, is_own_fault(event.signal) ? event.signal : 0);
   if (is_hopeless(event)) {
     failure_ = {event.text + ", and would do so again", event.exit_code};
@@ -139,7 +142,10 @@ void Replicas::dismiss(const std::function<bool()>& hurry) {
     for (int replica = 0; replica < count(); ++replica) {
       if (running(replica)) launcher_.control(replica).flush();
     }
-    launcher_.poll(milliseconds(100));
+    for (const LaunchEvent& event : launcher_.poll(milliseconds(100))) {
+      const bool ended = event.kind == LaunchEvent::Kind::group_finished;
+      if (ended && handlers_.on_ended) handlers_.on_ended(event.group);
+    }
   }
 }
 

@@ -25,6 +25,7 @@ struct ReplicaSettings {
   std::int64_t started = 0;            ///< when the job began, seconds since the epoch
   /// How often a replica is started again without any row answered in between.
   int max_restarts = 3;
+  bool trace = false;  ///< ranks record what they do when: see Replicas::trace
   bool stats = false;  ///< every rank is to end by itself, so that it can say what it did
 };
 
@@ -32,6 +33,8 @@ class Replicas {
  public:
   struct Handlers {
     std::function<void(int replica, const std::string& message)> on_message;
+    /// The ranks of a replica have ended; what they have left can still be read. May be empty.
+    std::function<void(int replica)> on_ended;
     /// A replica has ended. `crash`: the signal, if it was a fault of its own making, else 0. False
     /// when none is to be started again.
     std::function<bool(int replica, int crash)> on_lost;
@@ -57,6 +60,14 @@ class Replicas {
   /// A rank has stopped with an error that it would repeat, and so would the others.
   const std::optional<Failure>& failure() const { return failure_; }
 
+  /// Of one replica.
+  int ranks() const { return ranks_; }
+  /// What a rank of a replica that was started does, or did before it ended.
+  const RankActivity& activity(int replica, int rank) const {
+    return launcher_.activity(replica, rank);
+  }
+  const TraceRing& trace(int replica, int rank) const { return launcher_.trace(replica, rank); }
+
   /// Queues a message; one to a replica that has ended is dropped.
   void post(int replica, const std::string& message);
   /// Waits for messages, events and `also`, at most 100 ms, and hands them on. Call often.
@@ -81,6 +92,7 @@ class Replicas {
 
   Handlers handlers_;
   int max_restarts_;
+  int ranks_;
   bool stats_;
   std::vector<int> memories_;
   FailureReports reports_;

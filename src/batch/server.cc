@@ -68,8 +68,18 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
     for (const RowResult& result : answered->results) answer(result, worker);
   } else if (const auto* returned = std::get_if<ReturnedMessage>(&message)) {
     coordinator_.return_rows(worker, returned->rows);
+    if (watch_ != nullptr) watch_->rows().take_back(worker, returned->rows, monotonic_ns());
+  } else if (const auto* stats = std::get_if<StatsMessage>(&message)) {
+    take(worker, *stats);
   } else {
     fail(ErrorKind::peer_lost, "a worker sent a message that only the coordinator sends");
+  }
+}
+
+void BatchServer::take(Coordinator::WorkerId worker, const StatsMessage& stats) {
+  if (watch_ == nullptr) return;
+  for (const auto& [rank, sample] : stats.ranks) {
+    watch_->sample(static_cast<int>(worker), static_cast<int>(rank), sample, monotonic_ns());
   }
 }
 
@@ -82,12 +92,14 @@ void BatchServer::answer(const RowResult& result, std::optional<Coordinator::Wor
     return;
   }
   output_.write(*row, result.line, result.failed);
+  if (watch_ != nullptr) watch_->rows().answer(*row, result, monotonic_ns());
   prompt_tokens_ += result.prompt_tokens;
   new_tokens_ += result.new_tokens;
 }
 
 std::optional<RawRow> BatchServer::lose(Coordinator::WorkerId worker, int crash) {
   if (std::erase(workers_, worker) == 0) return std::nullopt;
+  if (watch_ != nullptr) watch_->rows().lose(worker, monotonic_ns());
   std::optional<RawRow> row = coordinator_.remove_worker(worker, crash != 0).convicted;
   if (!row) return std::nullopt;
   answer({row->index, true, encode_error(codec_->decode(*row).reply, crash_error(crash))});
@@ -134,6 +146,7 @@ bool BatchServer::hand_out(Coordinator::WorkerId worker) {
   };
   std::vector<RawRow> rows = coordinator_.rows_for(worker);
   for (RawRow& row : rows) {
+    if (watch_ != nullptr) watch_->rows().hand_out(row, worker, monotonic_ns());
     bytes += row.bytes.size();
     message.rows.push_back(std::move(row));
     if (bytes >= large_message) send();
@@ -157,7 +170,11 @@ void BatchServer::read_rows() {
 void BatchServer::take_row(RawRow row) {
   DecodedRow decoded = codec_->decode(row);
   check_id(row, decoded);
-  if (output_.has(row)) return coordinator_.skip_row(row.index);
+  if (output_.has(row)) {
+    if (watch_ != nullptr) watch_->rows().skip(row);
+    return coordinator_.skip_row(row.index);
+  }
+  if (watch_ != nullptr) watch_->rows().read(row, monotonic_ns());
   row.cost = cost_of(decoded.request);
   const std::uint64_t index = row.index;
   coordinator_.add_row(std::move(row));

@@ -9,6 +9,7 @@
 
 #include "batch/coordinator.h"
 #include "batch/id_table.h"
+#include "batch/job_watch.h"
 #include "batch/ledger.h"
 #include "batch/messages.h"
 #include "batch/row_codec.h"
@@ -28,6 +29,9 @@ class BatchServer {
 
   /// `settings`: as the command line says; format and CSV header come from the input.
   BatchServer(RowReader& input, RowOutput& output, RowSettings settings, Send send, Rules rules);
+
+  /// Who hears of every row.
+  void observe(JobWatch& watch) { watch_ = &watch; }
 
   /// A message from a worker; a new worker's first is its ReadyMessage.
   void receive(Coordinator::WorkerId worker, std::string_view message);
@@ -63,6 +67,7 @@ class BatchServer {
   void hand_out();
   bool hand_out(Coordinator::WorkerId worker);
   void answer(const RowResult& result, std::optional<Coordinator::WorkerId> from = std::nullopt);
+  void take(Coordinator::WorkerId worker, const StatsMessage& stats);
 
   RowReader& input_;
   RowOutput& output_;
@@ -72,6 +77,7 @@ class BatchServer {
   Rules rules_;
   IdTable ids_;
   Coordinator coordinator_;
+  JobWatch* watch_ = nullptr;
   std::vector<Coordinator::WorkerId> workers_;
   bool input_ended_ = false;
   bool draining_ = false;

@@ -34,7 +34,20 @@ bool BatchWorker::turn() {
   }
   begin_rows();
   work_->step();
+  send_stats();
   return send_results();
+}
+
+/// A coordinator that has gone is noticed elsewhere.
+void BatchWorker::send_stats() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - stats_sent_ < std::chrono::seconds(1)) return;
+  stats_sent_ = now;
+  StatsMessage message;
+  for (const auto& [rank, sample] : engine_.rank_samples()) {
+    message.ranks.push_back({static_cast<std::uint32_t>(rank), sample});
+  }
+  channel_.send(encode(message));
 }
 
 bool BatchWorker::take(BatchMessage message) {

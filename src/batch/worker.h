@@ -2,6 +2,7 @@
 // answers them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -35,6 +36,8 @@ class BatchWorker {
   void begin_rows();
   void begin(const RawRow& row);
   void return_waiting();
+  /// What the replica's ranks do, about once a second.
+  void send_stats();
   /// What has been answered, in messages of a bearable size.
   bool send_results();
 
@@ -44,6 +47,7 @@ class BatchWorker {
   std::deque<RawRow> waiting_;  ///< not begun
   std::optional<RowCodec> codec_;
   std::optional<RowWork> work_;
+  std::chrono::steady_clock::time_point stats_sent_{};
   std::string crash_on_;  ///< TRIREME_TEST_CRASH_ON: a row with this text kills the process
 };
 

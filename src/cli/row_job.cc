@@ -2,13 +2,17 @@
 
 #include <fmt/core.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
 
+#include "batch/job_watch.h"
 #include "batch/output_format.h"
+#include "cli/end_table.h"
+#include "cli/observation.h"
 #include "cli/progress.h"
 #include "cli/shell_word.h"
 #include "cli/signals.h"
@@ -28,10 +32,21 @@ std::int64_t present() {
   return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
 }
 
+/// Rates over the whole run, for the last line.
+ProgressState state_at_end(const RunSummary& s) {
+  ProgressState state{.rows = static_cast<std::int64_t>(s.rows),
+                      .errors = static_cast<std::int64_t>(s.failed),
+                      .prompt_tokens_per_s = s.rate(s.row_stats.prompt_tokens()),
+                      .new_tokens_per_s = s.rate(s.row_stats.new_tokens()),
+                      .seconds = s.seconds};
+  if (s.input_ended) state.total = static_cast<std::int64_t>(s.rows_known);
+  return state;
+}
+
 /// The job's progress line and messages on standard error.
 class Reporter {
  public:
-  explicit Reporter(const std::string& verb) : line_(verb) {}
+  Reporter(const std::string& verb, bool quiet) : line_(verb, std::nullopt, quiet), quiet_(quiet) {}
 
   OnBatchProgress progress() {
     return [this](const BatchProgress& p) {
@@ -39,16 +54,20 @@ class Reporter {
         notice(fmt::format("{} rows are done already; going on from there", p.rows_resumed));
         told_resumed_ = true;
       }
-      if (p.input_ended) line_.set_total(static_cast<std::int64_t>(p.rows_known));
-      line_.update(static_cast<std::int64_t>(p.rows_done), static_cast<std::int64_t>(p.rows_failed),
-                   static_cast<std::int64_t>(p.prompt_tokens),
-                   static_cast<std::int64_t>(p.new_tokens));
+      line_.update([&p] { return p.watch->state(monotonic_ns()); });
     };
   }
   OnBatchNotice notices() {
     return [this](const std::string& text) { notice(text); };
   }
-  void finish() { line_.finish(); }
+  /// The table, unless that is too much, and a line on how it went.
+  void finish(const RunSummary& summary) {
+    line_.clear();
+    if (!quiet_) {
+      fmt::print(stderr, "{}", end_table(summary, look_at_terminal(STDERR_FILENO)));
+    }
+    line_.finish(state_at_end(summary));
+  }
 
  private:
   void notice(const std::string& text) {
@@ -57,6 +76,7 @@ class Reporter {
   }
 
   Progress line_;
+  bool quiet_ = false;
   bool told_resumed_ = false;
 };
 
@@ -147,6 +167,7 @@ void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows) {
          "Seconds after which a rank or host without a sign of life is given up [10]")
       ->type_name("SECONDS")
       ->check(CLI::Range(least_peer_timeout, most_peer_timeout));
+  add_observation(app, job.observe);
   app.add_flag("--stats", job.stats, "Print what every rank held and did, as JSON, on stderr");
   arguments.add_exit_code(3, "done, but some rows are error rows");
   arguments.add_exit_code(5, "stopped: the same command resumes");
@@ -163,9 +184,10 @@ void add_truncation(CLI::App& app, std::optional<bool>& truncate, bool cuts) {
 }
 
 void refuse_row_flags(CLI::App& app, const std::vector<std::string>& more) {
-  std::vector<std::string> flags{"--output",       "--output-format", "--shards",
-                                 "--keep-columns", "--input-format",  "--prompt-template",
-                                 "--overwrite",    "--restart",       "--stats"};
+  std::vector<std::string> flags{
+      "--output",          "--output-format", "--shards",  "--keep-columns", "--input-format",
+      "--prompt-template", "--overwrite",     "--restart", "--stats",        "--report",
+      "--trace",           "--metrics",       "--quiet"};
   flags.insert(flags.end(), more.begin(), more.end());
   for (const std::string& flag : flags) {
     if (app.count(flag) == 0) continue;
@@ -182,7 +204,8 @@ int run_row_job(BatchJob job, const RowVerb& verb, const std::vector<std::string
   if (is_launched_batch_rank()) return serve_batch_in_launched_rank(job);
   job.stop_requests = stops_by_signal();
   job.resume_command = resume_command(arguments);
-  Reporter reporter(verb.needs.verb);
+  job.observe.command = job.resume_command;
+  Reporter reporter(verb.needs.verb, job.observe.quiet);
   const auto run = [&] {
     if (rank_place().started) {
       job.check = [&verb](BatchJob& agreed, const Hosts& hosts) { check(agreed, hosts, verb); };
@@ -193,7 +216,7 @@ int run_row_job(BatchJob job, const RowVerb& verb, const std::vector<std::string
     return launch_batch(job, arguments, reporter.progress(), reporter.notices());
   };
   const BatchOutcome outcome = run();
-  if (outcome.coordinated) reporter.finish();
+  if (outcome.coordinated) reporter.finish(*outcome.summary);
   return outcome.exit_code;
 }
 
