@@ -60,14 +60,14 @@ RowColumnType type_of(const arrow::DataType& type) {
 class ArrowRows : public ParquetRows {
  public:
   explicit ArrowRows(std::string path) : name_(std::move(path)) {
-    parquet::ReaderProperties properties(arrow::default_memory_pool());
+    parquet::ReaderProperties properties(arrow::system_memory_pool());
     properties.enable_buffered_stream();  // pages as they are needed, no whole column chunks
     parquet::arrow::FileReaderBuilder builder;
     check(builder.Open(take(arrow::io::ReadableFile::Open(name_), name_), properties), name_);
     parquet::ArrowReaderProperties wishes(false);  // no threads
     wishes.set_pre_buffer(false);
     wishes.set_batch_size(rows_at_once(*builder.raw_reader()->metadata()));
-    check(builder.memory_pool(arrow::default_memory_pool())->properties(wishes)->Build(&file_),
+    check(builder.memory_pool(arrow::system_memory_pool())->properties(wishes)->Build(&file_),
           name_);
     read_schema();
     batches_ = take(file_->GetRecordBatchReader(), name_);
