@@ -19,22 +19,17 @@ constexpr std::string_view gzip_magic = "\x1f\x8b";
 constexpr std::string_view zstd_magic = "\x28\xb5\x2f\xfd";
 constexpr std::size_t magic_bytes = 4;
 
-/// What a decoder finds wrong; becomes an Error that says where.
-struct Damage {
-  std::string reason;
-  std::size_t consumed = 0;  ///< of the piece, about
-};
-
 struct Step {
   std::size_t consumed = 0;
   std::size_t produced = 0;
+  std::string damage = {};  ///< what is wrong with the bytes that come next; empty: nothing
 };
 
 class Decoder {
  public:
   virtual ~Decoder() = default;
   virtual const char* format() const = 0;
-  /// Takes some of `in`, fills some of `out`. Throws Damage.
+  /// Takes some of `in`, fills some of `out`.
   virtual Step decode(std::span<const char> in, std::span<char> out) = 0;
   /// Whether the file may end here.
   virtual bool at_boundary() const = 0;
@@ -68,13 +63,13 @@ class GzipDecoder : public Decoder {
     stream_.avail_out = static_cast<uInt>(out.size());
     const int result = inflate(&stream_, Z_NO_FLUSH);
     if (result == Z_MEM_ERROR) fail(ErrorKind::resource, "not enough memory to decompress gzip");
+    member_ended_ = result == Z_STREAM_END;
+    Step step{in.size() - stream_.avail_in, out.size() - stream_.avail_out};
     // Z_BUF_ERROR: nothing to do just now.
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
-      throw Damage{stream_.msg != nullptr ? stream_.msg : "a preset dictionary",
-                   in.size() - stream_.avail_in};
+      step.damage = stream_.msg != nullptr ? stream_.msg : "a preset dictionary";
     }
-    member_ended_ = result == Z_STREAM_END;
-    return {in.size() - stream_.avail_in, out.size() - stream_.avail_out};
+    return step;
   }
 
  private:
@@ -82,7 +77,7 @@ class GzipDecoder : public Decoder {
   Step skip_padding(std::span<const char> in) {
     padded_ = true;
     if (std::ranges::any_of(in, [](char c) { return c != '\0'; })) {
-      throw Damage{"other bytes follow its end"};
+      return {0, 0, "other bytes follow its end"};
     }
     return {in.size(), 0};
   }
@@ -110,9 +105,8 @@ class ZstdDecoder : public Decoder {
     ZSTD_inBuffer input{in.data(), in.size(), 0};
     ZSTD_outBuffer output{out.data(), out.size(), 0};
     const std::size_t hint = ZSTD_decompressStream(context_, &output, &input);
-    if (ZSTD_isError(hint)) throw Damage{reason(hint), input.pos};
     frame_ended_ = hint == 0;
-    return {input.pos, output.pos};
+    return {input.pos, output.pos, ZSTD_isError(hint) ? reason(hint) : ""};
   }
 
  private:
@@ -161,24 +155,23 @@ class Decompressor : public ByteSource {
   const std::string& name() const override { return source_->name(); }
 
  private:
-  /// Decodes what is there, or takes in some more.
+  /// Decodes what is there, or takes in some more. Damage is told when all before it is taken.
   void step() {
+    if (!damage_.empty()) {
+      fail(ErrorKind::input, "{}: the {} data is damaged near byte {}: {}", name(),
+           decoder_->format(), offset_, damage_);
+    }
     if (in_begin_ == in_end_ && !may_hold_more_) {
       in_begin_ = 0;
       in_end_ = source_->read(in_);
       if (in_end_ == 0) return end();
     }
     out_.resize(piece_bytes);
-    const std::span<const char> in = std::span(in_).subspan(in_begin_, in_end_ - in_begin_);
-    try {
-      const Step done = decoder_->decode(in, out_);
-      in_begin_ += done.consumed;
-      offset_ += done.consumed;
-      out_.resize(done.produced);
-    } catch (const Damage& damage) {
-      fail(ErrorKind::input, "{}: the {} data is damaged near byte {}: {}", name(),
-           decoder_->format(), offset_ + damage.consumed, damage.reason);
-    }
+    Step done = decoder_->decode(std::span(in_).subspan(in_begin_, in_end_ - in_begin_), out_);
+    in_begin_ += done.consumed;
+    offset_ += done.consumed;
+    out_.resize(done.produced);
+    damage_ = std::move(done.damage);
     position_ = 0;
     may_hold_more_ = out_.size() == piece_bytes;
   }
@@ -201,6 +194,7 @@ class Decompressor : public ByteSource {
   std::size_t position_ = 0;  ///< of the first byte in out_ that nobody has taken
   bool may_hold_more_ = false;
   bool ended_ = false;
+  std::string damage_;
   std::uint64_t offset_ = 0;  ///< compressed bytes decoded
 };
 

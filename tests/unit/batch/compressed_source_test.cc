@@ -4,7 +4,7 @@
 #include "batch/row_reader.h"
 #include "support/compressed_bytes.h"
 #include "support/scratch.h"
-#include "trickle.h"
+#include "support/trickle.h"
 
 namespace trireme {
 namespace {

@@ -1,9 +1,11 @@
 // Inputs cut into rows, however the bytes arrive.
 #include "batch/row_reader.h"
 
+#include <random>
+
 #include "support/compressed_bytes.h"
 #include "support/scratch.h"
-#include "trickle.h"
+#include "support/trickle.h"
 
 namespace trireme {
 namespace {
@@ -136,6 +138,36 @@ TEST(RowReader, RefusesWhatHoldsNoRows) {
   expect_contains(message_of(ErrorKind::input, [] { open_bytes("/no/such/file"); }),
                   "/no/such/file");
   expect_contains(message_of(ErrorKind::input, [] { open_bytes("/tmp"); }), "directory");
+}
+
+/// Bytes of which a format's grammar is made, in any order.
+std::string any_text(std::mt19937& random, std::size_t size) {
+  constexpr std::string_view letters = "ab,\t\"\"\r\n\n {}[]:\\\xef\xbb\xbf\xc3\xa9";
+  std::string text = "q,r\n";  // a header, perhaps
+  while (text.size() < size) text += letters[random() % letters.size()];
+  return text;
+}
+
+TEST(RowReader, TheRowsAreTheSameInWhateverPiecesTheirBytesArrive) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 300; ++round) {
+    const std::string text = any_text(random, 5 + random() % 400);
+    const std::string formats[] = {"jsonl", "text", "csv", "tsv"};
+    const ReaderOptions options{.format = formats[round % 4], .max_row_bytes = 30};
+    const auto read = [&](const std::string& bytes, std::size_t step) {
+      std::vector<std::uint64_t> rows;
+      for (const RawRow& row : rows_of(reader_of(bytes, "x", options, step))) {
+        rows.insert(rows.end(), {row.hash(), row.line, row.index});
+      }
+      return rows;
+    };
+    const auto whole = read(text, text.size());
+    for (const std::size_t step : {1u, 2u, 3u, 7u, 50u}) {
+      ASSERT_EQ(read(text, step), whole) << text;
+      ASSERT_EQ(read(gzip_of(text), step), whole) << text;
+      ASSERT_EQ(read(zstd_of(text), step), whole) << text;
+    }
+  }
 }
 
 TEST(RowReader, LongRowsBecomeErrorsAndTheRestGoesOn) {
