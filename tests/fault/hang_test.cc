@@ -34,6 +34,47 @@ TEST(Hang, AStoppedRankIsNoticedAndReplaced) {
   EXPECT_TRUE(running->nothing_left());
 }
 
+struct Stopped {
+  Words plan;
+  int replica = 0;
+  int rank = 0;
+};
+
+void PrintTo(const Stopped& stopped, std::ostream* out) {
+  for (const std::string& word : stopped.plan) *out << word << " ";
+  *out << "replica " << stopped.replica << ", rank " << stopped.rank;
+}
+
+class HangSoon : public ::testing::TestWithParam<Stopped> {};
+
+/// --peer-timeout says how long is waited; the ranks of a replica start again together.
+TEST_P(HangSoon, IsNoticedWithinPeerTimeoutWhoeverItIs) {
+  const Stopped& stopped = GetParam();
+  Job job(150, {"--peer-timeout", "3"});
+  const std::uintmax_t some = job.expected().size() / 8;
+  const auto running = job.start(stopped.plan);
+  ASSERT_TRUE(job.await_growth(*running, some));
+  for (const Running::Rank& rank : running->ranks()) {
+    if (rank.replica == stopped.replica && rank.rank == stopped.rank) {
+      send_signal(rank.pid, SIGSTOP);
+    }
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(Job::await(
+      *running, [&] { return running->err().find("no sign of life") != std::string::npos; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  const Outcome outcome = running->wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("starts again"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(job.written() == job.expected());
+  EXPECT_TRUE(running->nothing_left());
+}
+
+INSTANTIATE_TEST_SUITE_P(Plans, HangSoon,
+                         ::testing::Values(Stopped{{}, 0, 0}, Stopped{{"-dp", "2"}, 1, 0},
+                                           Stopped{{"-tp", "2"}, 0, 0}, Stopped{{"-pp", "2"}, 0, 1},
+                                           Stopped{{"-dp", "2", "-tp", "2"}, 1, 1}));
+
 /// Thirteen seconds without a row: beyond what a rank without a sign of life is given.
 TEST(Hang, APauseOfTheInputIsNone) {
   Job job(20);

@@ -75,6 +75,23 @@ TEST_P(KillRank, TheRunGoesOn) {
   EXPECT_TRUE(running->nothing_left());
 }
 
+TEST_P(KillRank, IsNoticedWithinASecond) {
+  Job job(150);
+  job.expected();
+  const auto running = job.start(GetParam());
+  ASSERT_TRUE(job.await_growth(*running, 1000));
+  const std::vector<Running::Rank> ranks = running->ranks();
+  ASSERT_FALSE(ranks.empty());
+  send_signal(ranks.back().pid, SIGKILL);
+  const auto begin = Clock::now();
+  ASSERT_TRUE(Job::await(*running, [&] {
+    return running->err().find("was killed by signal 9") != std::string::npos;
+  })) << "the job was done before";
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(1));
+  EXPECT_EQ(running->wait().exit_code, 0);
+  EXPECT_TRUE(job.written() == job.expected());
+}
+
 /// Ranks that die before they have done anything are not started for ever.
 TEST_P(KillRank, AgainAndAgainEndsTheRunResumably) {
   Job job(60);
@@ -97,8 +114,9 @@ TEST_P(KillRank, AgainAndAgainEndsTheRunResumably) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Plans, KillRank,
-                         ::testing::Values(Words{"-dp", "2"}, Words{"-dp", "2", "-tp", "2"},
-                                           Words{"-tp", "2"}),
+                         ::testing::Values(Words{}, Words{"-dp", "2"},
+                                           Words{"-dp", "2", "-tp", "2"}, Words{"-tp", "2"},
+                                           Words{"-pp", "2"}),
                          [](const auto& param) { return name_of(param.param); });
 
 /// From the last row on: while the output is put in order and takes its name, and the journal goes.
