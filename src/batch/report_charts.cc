@@ -137,7 +137,10 @@ std::string histogram_chart(const std::string& title, const LogHistogram& histog
   const std::vector<Bar> bars = bars_of(histogram);
   if (bars.empty()) return "";
   const Frame frame{360, 150};
-  const auto number = [&](double value) { return time ? short_time(value) : short_count(value); };
+  // Counts are whole: the first that a bucket holds.
+  const auto number = [&](double value) {
+    return time ? short_time(value) : short_count(std::ceil(value));
+  };
   std::uint64_t most = 1;
   for (const Bar& bar : bars) most = std::max(most, bar.count);
   std::string svg = fmt::format(

@@ -21,6 +21,10 @@ std::vector<BatchMessage> examples() {
   settings.truncate = false;
   settings.top_k = 3;
   settings.keep_columns = {"a", "b"};
+  RankSample sample;
+  sample.busy_ns = 5;
+  sample.step_tokens[step_classes - 1] = 6;
+  sample.multiply_adds_per_token = 7;
   return {ReadyMessage{64},
           JobMessage{settings},
           JobMessage{},
@@ -29,7 +33,9 @@ std::vector<BatchMessage> examples() {
           StopMessage{},
           RecallMessage{},
           ReturnedMessage{{3, 1, 2}},
-          ReturnedMessage{}};
+          ReturnedMessage{},
+          StatsMessage{},
+          StatsMessage{{{3, sample}, {1023, {}}}}};
 }
 
 TEST(Messages, RoundTrip) {
@@ -64,6 +70,17 @@ TEST(Messages, RefusesEveryPrefixAndSuffix) {
   }
   message_of(ErrorKind::peer_lost, [] { decode("\xff"); });
   message_of(ErrorKind::peer_lost, [] { decode(encode(ReadyMessage{0})); });
+}
+
+TEST(Messages, CountersOfRanksComeBackAndHaveBounds) {
+  const auto stats = std::get<StatsMessage>(decode(encode(examples().back())));
+  ASSERT_EQ(stats.ranks.size(), 2u);
+  EXPECT_EQ(stats.ranks[0].rank, 3u);
+  EXPECT_EQ(stats.ranks[0].sample, std::get<StatsMessage>(examples().back()).ranks[0].sample);
+  StatsMessage many;
+  many.ranks.resize(StatsMessage::most_ranks + 1);
+  message_of(ErrorKind::peer_lost, [&] { decode(encode(many)); });
+  message_of(ErrorKind::peer_lost, [] { decode(encode(StatsMessage{{{1024, {}}}})); });
 }
 
 TEST(Messages, SurvivesFlippedBytes) {
