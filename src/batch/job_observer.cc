@@ -99,8 +99,10 @@ void JobObserver::describe(RunSummary& summary) const {
   for (RankSummary& rank : summary.ranks) {
     rank.name = rank_name(job_.options, rank.rank.replica, rank.rank.rank);
   }
+  // Who has stopped a job does not want to wait.
+  const bool whole = reason_.empty();
   const bool worth_it = !job_.observe.quiet && summary.working_seconds >= worth_measuring_seconds;
-  compare_with_plan(summary, job_.options, worth_it || !job_.observe.report.empty());
+  compare_with_plan(summary, job_.options, whole && (worth_it || !job_.observe.report.empty()));
 }
 
 std::vector<RankTrace> JobObserver::traces() const {

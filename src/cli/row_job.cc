@@ -50,7 +50,7 @@ class Reporter {
 
   OnBatchProgress progress() {
     return [this](const BatchProgress& p) {
-      if (p.rows_resumed > 0 && !told_resumed_) {
+      if (p.rows_resumed > 0 && !told_resumed_ && !quiet_) {
         notice(fmt::format("{} rows are done already; going on from there", p.rows_resumed));
         told_resumed_ = true;
       }
