@@ -34,20 +34,22 @@ std::string survive(TestDisk& disk, SimulatedJob& job,
   return job.complaint() + job.complaint_about_output();
 }
 
-std::uint64_t operations_of(const Workload& work, bool sync_each) {
+std::uint64_t operations_of(const Workload& work, bool sync_each, std::uint32_t shards) {
   TestDisk disk(0);
   SimulatedJob job(work, disk, 1);
   if (sync_each) job.sync_each_row();
+  job.set_shards(shards);
   job.run();
   return disk.operations();
 }
 
-class AtEveryOperation : public ::testing::TestWithParam<std::tuple<End, bool>> {};
+/// How the process ends, whether each row is made durable, files of the output (0: no folder).
+class AtEveryOperation : public ::testing::TestWithParam<std::tuple<End, bool, std::uint32_t>> {};
 
 TEST_P(AtEveryOperation, TheJobGoesOn) {
-  const auto [end, sync_each] = GetParam();
+  const auto [end, sync_each, shards] = GetParam();
   const Workload work = workload_of(12);
-  const std::uint64_t operations = operations_of(work, sync_each);
+  const std::uint64_t operations = operations_of(work, sync_each, shards);
   ASSERT_GT(operations, 20u);
   for (std::uint64_t first = 0; first < operations; ++first) {
     // And once more, while it resumes.
@@ -57,6 +59,7 @@ TEST_P(AtEveryOperation, TheJobGoesOn) {
         TestDisk disk(seed);
         SimulatedJob job(work, disk, seed);
         if (sync_each) job.sync_each_row();
+        job.set_shards(shards);
         ASSERT_EQ(survive(disk, job, {{end, first}, {end, second}}), "")
             << "at operations " << first << " and " << second << ", seed " << seed;
       }
@@ -66,11 +69,11 @@ TEST_P(AtEveryOperation, TheJobGoesOn) {
 
 INSTANTIATE_TEST_SUITE_P(Ends, AtEveryOperation,
                          ::testing::Combine(::testing::Values(End::killed, End::power),
-                                            ::testing::Bool()));
+                                            ::testing::Bool(), ::testing::Values(0u, 3u)));
 
 TEST(PowerLoss, AtSeededPointsOfALargerJob) {
   const Workload work = workload_of(150);
-  const std::uint64_t operations = operations_of(work, true);
+  const std::uint64_t operations = operations_of(work, true, 0);
   for (unsigned seed = 0; seed < campaign(1000, 20000); ++seed) {
     std::mt19937 random(seed);
     TestDisk disk(seed);
@@ -162,12 +165,13 @@ TEST_P(DiskFails, TheRunEndsAndTheNextGoesOn) {
   const auto [operation, error] = GetParam();
   const Workload work = workload_of(12);
   for (const End end : {End::killed, End::power}) {
-    std::uint64_t passes = 0;
+    std::uint64_t passes = 0, clean_ways = 0;  // four ways of a job
     for (bool clean = false; !clean; ++passes) {
       TestDisk disk(static_cast<unsigned>(passes));
       SimulatedJob job(work, disk, 7);
       if (passes % 2 == 0) job.sync_each_row();
-      disk.fail_from(operation, passes / 2 + 1, error);
+      job.set_shards(passes % 4 < 2 ? 0 : 2);
+      disk.fail_from(operation, passes / 4 + 1, error);
       try {
         job.run();
       } catch (const Error& told) {
@@ -175,9 +179,10 @@ TEST_P(DiskFails, TheRunEndsAndTheNextGoesOn) {
         EXPECT_NE(std::string(told.what()).find(std::strerror(error)), std::string::npos)
             << told.what();
       }
-      clean = !disk.mend() && passes % 2 == 0;
+      clean_ways = disk.mend() ? 0 : clean_ways + 1;
+      clean = passes % 4 == 3 && clean_ways >= 4;
       restart(disk, end);
-      ASSERT_EQ(survive(disk, job, {}), "") << operation << " number " << passes / 2 + 1;
+      ASSERT_EQ(survive(disk, job, {}), "") << operation << " number " << passes / 4 + 1;
     }
     EXPECT_GT(passes, 2u) << "nothing ever failed";
   }

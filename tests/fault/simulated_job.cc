@@ -84,12 +84,12 @@ void SimulatedJob::run() {
   on_the_way_.clear();
   ++now_;
   RowReader input(bytes_in_memory(work_.input, "rows.jsonl"), {});
-  Witness output(*this, open_output({.path = output_path,
-                                     .job = "model=" + name_ + "\n",
-                                     .now = now_,
-                                     .restart = restart_,
-                                     .sync_interval = sync_interval_,
-                                     .files = &disk_}));
+  OutputOptions options{.path = output_path, .job = "model=" + name_ + "\n", .now = now_};
+  options.restart = restart_;
+  options.sync_interval = sync_interval_;
+  options.files = &disk_;
+  options.form.format.shards = shards_;
+  Witness output(*this, open_output(options));
   const auto send = [this](Coordinator::WorkerId id, const std::string& message) {
     if (const auto worker = workers_.find(id); worker != workers_.end()) {
       worker->second.inbox.push_back(message);
@@ -194,14 +194,23 @@ void SimulatedJob::lose(BatchServer& server, Coordinator::WorkerId id, bool cras
 }
 
 bool SimulatedJob::complete() const {
-  return disk_.names() == std::vector<std::string>{output_path};
+  const std::vector<std::string> names = disk_.names();
+  return names.size() == (shards_ == 0 ? 1 : shards_ + 2) && names[0] == output_path &&
+         (shards_ == 0 || names[1] == std::string(output_path) + "/_SUCCESS");
+}
+
+/// All of it; of shards, one after the other.
+std::string SimulatedJob::output() const {
+  std::string bytes;
+  for (const std::string& name : disk_.names()) bytes += *disk_.read(name);
+  return bytes;
 }
 
 std::string SimulatedJob::complaint() const { return complaint_; }
 
 std::string SimulatedJob::complaint_about_output() const {
   if (!complete()) return "the output is not there, or not alone";
-  std::istringstream input(work_.input), output(*disk_.read(output_path));
+  std::istringstream input(work_.input), output(this->output());
   std::string bytes, line;
   for (std::uint64_t row = 0; row < work_.rows; ++row) {
     std::getline(input, bytes);

@@ -42,6 +42,8 @@ class SimulatedJob {
   SimulatedJob(const Workload& work, TestDisk& disk, unsigned seed, const Chaos& chaos = {});
 
   void set_limits(const Coordinator::Limits& limits) { limits_ = limits; }
+  /// The output is a folder of so many files.
+  void set_shards(std::uint32_t shards) { shards_ = shards; }
   /// Rows are made durable one by one.
   void sync_each_row() { sync_interval_ = std::chrono::milliseconds(0); }
 
@@ -77,6 +79,7 @@ class SimulatedJob {
   void lose(BatchServer& server, Coordinator::WorkerId id, bool crashed);
   void answer(BatchServer& server, Coordinator::WorkerId id, const RawRow& row);
   Coordinator::WorkerId any_worker();
+  std::string output() const;
   bool happens(unsigned per_mille) { return random_() % 1000 < per_mille; }
   void complain(const std::string& text) { complaint_ += text + "\n"; }
 
@@ -86,6 +89,7 @@ class SimulatedJob {
   Chaos chaos_;
   Coordinator::Limits limits_;
   std::chrono::milliseconds sync_interval_{1000};
+  std::uint32_t shards_ = 0;
   std::int64_t now_ = 1000;
   std::string name_ = "simulated";  ///< in every answer
   bool restart_ = false;

@@ -61,10 +61,7 @@ class TestFile : public File {
     inode_->lock = this;
     return true;
   }
-  bool still_named() const override {
-    const auto found = disk_.names_.find(name_);
-    return found != disk_.names_.end() && found->second == inode_;
-  }
+  bool still_named() const override { return disk_.find(name_) == inode_; }
 
  private:
   TestDisk& disk_;
@@ -73,40 +70,78 @@ class TestFile : public File {
   std::uint64_t position_ = 0;
 };
 
-std::unique_ptr<File> TestDisk::open(const fs::path& path, Opening opening) {
-  const std::string name = path.string();
-  if (!names_.contains(name)) {
-    begin_or_fail("open", name);
-    change_name({"", name, std::make_shared<Inode>()});
-  } else if (opening == Opening::replace) {
-    begin_or_fail("open", name);
-    change(*names_[name], {0, "", true});
+/// Nothing if the path leads nowhere.
+std::shared_ptr<TestDisk::Inode> TestDisk::find(const fs::path& path) const {
+  std::shared_ptr<Inode> inode = root_;
+  for (const fs::path& name : path) {
+    const auto entry = inode->names.find(name.string());
+    if (entry == inode->names.end()) return nullptr;
+    inode = entry->second;
   }
-  return std::make_unique<TestFile>(*this, names_[name], name);
+  return inode;
+}
+
+TestDisk::Inode& TestDisk::folder_of(const fs::path& path) const {
+  const std::shared_ptr<Inode> folder = find(path.parent_path());
+  TRIREME_ASSERT(folder && folder->folder);
+  return *folder;
+}
+
+std::unique_ptr<File> TestDisk::open(const fs::path& path, Opening opening) {
+  std::shared_ptr<Inode> inode = find(path);
+  if (!inode) {
+    begin_or_fail("open", path.string());
+    inode = std::make_shared<Inode>();
+    change_name(folder_of(path), {"", path.filename().string(), inode});
+  } else if (opening == Opening::replace) {
+    begin_or_fail("open", path.string());
+    change(*inode, {0, "", true});
+  }
+  return std::make_unique<TestFile>(*this, inode, path.string());
 }
 
 Files::Kind TestDisk::kind(const fs::path& path) {
-  return names_.contains(path.string()) ? Kind::regular : Kind::absent;
+  const auto inode = find(path);
+  if (!inode) return Kind::absent;
+  return inode->folder ? Kind::directory : Kind::regular;
 }
 
 void TestDisk::rename(const fs::path& from, const fs::path& to) {
   begin_or_fail("rename", from.string());
-  change_name({from.string(), to.string(), names_.at(from.string())});
+  TRIREME_ASSERT(from.parent_path() == to.parent_path());
+  change_name(folder_of(from), {from.filename().string(), to.filename().string(), find(from)});
 }
 
 void TestDisk::remove(const fs::path& path) {
-  if (ended_ || !names_.contains(path.string())) return;
+  if (ended_ || !find(path)) return;
   begin_or_fail("remove", path.string());
-  change_name({path.string(), "", nullptr});
+  change_name(folder_of(path), {path.filename().string(), "", nullptr});
+}
+
+void TestDisk::make_directory(const fs::path& path) {
+  begin_or_fail("open", path.string());
+  const auto inode = std::make_shared<Inode>();
+  inode->folder = true;
+  change_name(folder_of(path), {"", path.filename().string(), inode});
+}
+
+void TestDisk::remove_tree(const fs::path& path) {
+  const auto folder = find(path);
+  if (ended_ || !folder) return;
+  const Names names = folder->names;
+  for (const auto& [name, inode] : names) remove(path / name);
+  remove(path);
 }
 
 void TestDisk::sync_directory_of(const fs::path& path) {
-  if (const int error = begin("sync")) {
-    pending_names_.clear();
+  const int error = begin("sync");
+  Inode& folder = folder_of(path);
+  const std::vector<NameChange> pending = std::move(folder.pending_names);
+  folder.pending_names.clear();
+  if (error != 0) {
     fail(ErrorKind::resource, "the folder of {}: {}", path.string(), std::strerror(error));
   }
-  for (const NameChange& change : pending_names_) apply(change, durable_names_);
-  pending_names_.clear();
+  for (const NameChange& name : pending) apply(name, folder.durable_names);
 }
 
 int TestDisk::begin(const std::string& operation) {
@@ -126,9 +161,9 @@ void TestDisk::begin_or_fail(const std::string& operation, const std::string& na
   }
 }
 
-void TestDisk::change_name(NameChange change) {
-  apply(change, names_);
-  pending_names_.push_back(std::move(change));
+void TestDisk::change_name(Inode& folder, NameChange change) {
+  apply(change, folder.names);
+  folder.pending_names.push_back(std::move(change));
 }
 
 void TestDisk::apply(const NameChange& change, Names& names) {
@@ -150,8 +185,13 @@ void TestDisk::change(Inode& inode, Change change) {
   inode.pending.push_back(std::move(change));
 }
 
+void TestDisk::unlock(Inode& inode) {
+  inode.lock = nullptr;
+  for (const auto& [name, inner] : inode.names) unlock(*inner);
+}
+
 void TestDisk::restart_after_kill() {
-  for (const auto& [name, inode] : names_) inode->lock = nullptr;
+  unlock(*root_);
   ended_ = false;
   end_at_ = UINT64_MAX;
 }
@@ -177,17 +217,19 @@ std::string TestDisk::survivor(const Inode& inode, double share) {
   return bytes;
 }
 
+void TestDisk::lose_power(Inode& inode, double share) {
+  inode.seen = inode.durable = survivor(inode, share);
+  inode.pending.clear();
+  for (const NameChange& change : inode.pending_names) {
+    if (chance(share)) apply(change, inode.durable_names);
+  }
+  inode.pending_names.clear();
+  inode.names = inode.durable_names;
+  for (const auto& [name, inner] : inode.names) lose_power(*inner, share);
+}
+
 void TestDisk::restart_after_power_loss() {
-  const double share = std::vector{0.0, 0.2, 0.5, 0.9, 1.0}[random_() % 5];
-  for (const NameChange& change : pending_names_) {
-    if (chance(share)) apply(change, durable_names_);
-  }
-  pending_names_.clear();
-  names_ = durable_names_;
-  for (const auto& [name, inode] : names_) {
-    inode->seen = inode->durable = survivor(*inode, share);
-    inode->pending.clear();
-  }
+  lose_power(*root_, std::vector{0.0, 0.2, 0.5, 0.9, 1.0}[random_() % 5]);
   restart_after_kill();
 }
 
@@ -205,20 +247,27 @@ bool TestDisk::mend() {
 }
 
 std::optional<std::string> TestDisk::read(const std::string& path) const {
-  const auto found = names_.find(path);
-  if (found == names_.end()) return std::nullopt;
-  return found->second->seen;
+  const auto inode = find(path);
+  return inode ? std::optional(inode->seen) : std::nullopt;
 }
 
 void TestDisk::write(const std::string& path, const std::string& bytes) {
   const auto inode = std::make_shared<Inode>();
   inode->seen = inode->durable = bytes;
-  names_[path] = durable_names_[path] = inode;
+  const std::string name = fs::path(path).filename().string();
+  folder_of(path).names[name] = folder_of(path).durable_names[name] = inode;
 }
 
 std::vector<std::string> TestDisk::names() const {
   std::vector<std::string> out;
-  for (const auto& [name, inode] : names_) out.push_back(name);
+  const auto add = [&out](const auto& self, const Inode& folder,
+                          const std::string& before) -> void {
+    for (const auto& [name, inode] : folder.names) {
+      out.push_back(before + name);
+      self(self, *inode, before + name + "/");
+    }
+  };
+  add(add, *root_, "");
   return out;
 }
 

@@ -23,13 +23,15 @@ struct ProcessEnds {};
 
 class TestDisk : public Files {
  public:
-  explicit TestDisk(unsigned seed) : random_(seed) {}
+  explicit TestDisk(unsigned seed) : random_(seed) { root_->folder = true; }
 
   std::unique_ptr<File> open(const std::filesystem::path& path, Opening opening) override;
   Kind kind(const std::filesystem::path& path) override;
   std::filesystem::path resolve(const std::filesystem::path& path) override { return path; }
   void rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
   void remove(const std::filesystem::path& path) override;
+  void make_directory(const std::filesystem::path& path) override;
+  void remove_tree(const std::filesystem::path& path) override;
   void sync_directory_of(const std::filesystem::path& path) override;
 
   /// Operations so far that change the disk or make it durable.
@@ -47,6 +49,7 @@ class TestDisk : public Files {
 
   std::optional<std::string> read(const std::string& path) const;
   void write(const std::string& path, const std::string& bytes);  ///< durable
+  /// Paths of all files and folders, in the order of their bytes; a folder before what is in it.
   std::vector<std::string> names() const;
 
  private:
@@ -56,33 +59,42 @@ class TestDisk : public Files {
     std::string bytes;
     bool cut = false;  ///< at `offset`
   };
-  struct Inode {
-    std::string seen;     ///< by whoever reads
-    std::string durable;  ///< after the last sync
-    std::vector<Change> pending;
-    const void* lock = nullptr;
-  };
+  struct Inode;
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
   struct NameChange {
     std::string from;  ///< that is gone; or empty
     std::string to;    ///< that names the inode; or empty
     std::shared_ptr<Inode> inode;
   };
+  struct Inode {
+    // A file's.
+    std::string seen;     ///< by whoever reads
+    std::string durable;  ///< after the last sync
+    std::vector<Change> pending;
+    const void* lock = nullptr;
+    // A folder's.
+    bool folder = false;
+    Names names;
+    Names durable_names;
+    std::vector<NameChange> pending_names;
+  };
 
   /// Counts an operation, ends the process at it, or returns the error that it is to have.
   int begin(const std::string& operation);
   void begin_or_fail(const std::string& operation, const std::string& name);
-  void change_name(NameChange change);
+  std::shared_ptr<Inode> find(const std::filesystem::path& path) const;
+  Inode& folder_of(const std::filesystem::path& path) const;
+  static void change_name(Inode& folder, NameChange change);
   static void apply(const NameChange& change, Names& names);
   static void apply(const Change& change, std::string& bytes);
   void change(Inode& inode, Change change);
   std::string survivor(const Inode& inode, double share);
+  void lose_power(Inode& inode, double share);
+  static void unlock(Inode& inode);
   bool chance(double share) { return std::bernoulli_distribution(share)(random_); }
 
   std::mt19937 random_;
-  Names names_;
-  Names durable_names_;
-  std::vector<NameChange> pending_names_;
+  std::shared_ptr<Inode> root_ = std::make_shared<Inode>();
   std::uint64_t operations_ = 0;
   std::uint64_t end_at_ = UINT64_MAX;
   bool ended_ = false;
