@@ -38,6 +38,10 @@ constexpr auto names = std::to_array<std::string_view>({
     "output.write.after",
     "output.sync.before",
     "output.sync.after",
+    "shards.mark.before",
+    "shards.mark.after",
+    "shards.replace.before",
+    "shards.replace.after",
     "output.rename.before",
     "output.rename.after",
     "output.directory.sync.before",
@@ -91,10 +95,11 @@ struct DiskError {
 
 DiskError wanted_disk_error() {
   constexpr const char* variable = "TRIREME_TEST_DISK_ERROR";
-  const std::map<std::string, int> errors{{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}};
+  const std::map<std::string, int> errors{
+      {"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"ENOLCK", ENOLCK}};
   const std::vector<std::string> parts = parts_of(variable, 3);
   if (parts.size() < 3 || !errors.contains(parts[2])) {
-    fail(ErrorKind::usage, "{}: OPERATION:COUNT:ENOSPC, EIO or EDQUOT", variable);
+    fail(ErrorKind::usage, "{}: OPERATION:COUNT:ENOSPC, EIO, EDQUOT or ENOLCK", variable);
   }
   return {parts[0], count_of(variable, parts[1]), errors.at(parts[2])};
 }

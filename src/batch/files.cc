@@ -39,13 +39,15 @@ class RealFile : public File {
   void sync_data() override { file_.sync_data(); }
 
   bool try_lock() override {
-    if (flock(file_.fd(), LOCK_EX | LOCK_NB) == 0) return true;
-    if (errno == EWOULDBLOCK || errno == EINTR) return false;
+    int error = test_disk_error("lock");
+    if (error == 0 && flock(file_.fd(), LOCK_EX | LOCK_NB) != 0) error = errno;
+    if (error == 0) return true;
+    if (error == EWOULDBLOCK || error == EINTR) return false;
     fail(ErrorKind::resource,
          "{}: cannot be locked ({}): its file system, a network's perhaps, has no locks, and "
          "without one a second run on this output would not be noticed; choose an -o on a local "
          "disk and move the file when it is done",
-         name(), std::strerror(errno));
+         name(), std::strerror(error));
   }
 
   bool still_named() const override {

@@ -45,11 +45,15 @@ class Shards : public FinalOutput {
     while (opened_ < shards()) next_shard();
     close_shard();
     // Last of all: who sees it sees all.
+    fail_point("shards.mark.before");
     FileSink(files(), partial_ / success, options_.advice).close();
+    fail_point("shards.mark.after");
     files().sync_directory_of(partial_ / success);
+    fail_point("shards.replace.before");
+    // What --overwrite replaces, or a run that ended just below.
+    files().remove_tree(options_.path);
+    fail_point("shards.replace.after");
     fail_point("output.rename.before");
-    files().remove_tree(
-        options_.path);  // what --overwrite replaces, or a run that ended just below
     files().rename(partial_, options_.path);
     committed_ = true;
     fail_point("output.rename.after");

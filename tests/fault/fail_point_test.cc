@@ -17,6 +17,8 @@ constexpr int rows = 12;
 constexpr const char* fail_point_variable = "TRIREME_TEST_FAIL_POINT";
 constexpr const char* disk_error_variable = "TRIREME_TEST_DISK_ERROR";
 
+bool is_about_shards(std::string_view point) { return point.starts_with("shards."); }
+
 bool is_about_torn_tails(std::string_view point) { return point.starts_with("journal.cut"); }
 
 /// What a torn write would have left.
@@ -51,12 +53,40 @@ TEST(FailPoint, EachIsPassedAndSurvived) {
   Job job(rows);
   job.expected();
   for (const std::string_view point : fail_point_names()) {
+    if (is_about_shards(point)) continue;
     if (is_about_torn_tails(point)) {
       ASSERT_TRUE(run_to(job, "journal.append.after:3", {}));
       tear_tail(job);
     }
     EXPECT_TRUE(run_to(job, std::string(point), {})) << point << " is passed by nobody";
     resume_and_compare(job, {}, std::string(point));
+  }
+}
+
+std::string bytes_of_shards(const std::filesystem::path& folder) {
+  std::string bytes;
+  for (const char* const name : {"part-00000-of-00002.jsonl", "part-00001-of-00002.jsonl"}) {
+    bytes += read_file(folder / name);
+  }
+  return bytes;
+}
+
+TEST(FailPoint, EachIsSurvivedWithShardsToo) {
+  Job job(rows);
+  job.expected();
+  job.set_output(job.file("shards"));
+  const Words plan{"--shards", "2"};
+  for (const std::string_view point : fail_point_names()) {
+    if (is_about_torn_tails(point)) continue;
+    EXPECT_TRUE(run_to(job, std::string(point), plan)) << point << " is passed by nobody";
+    if (!job.complete()) {
+      const Outcome outcome = job.run(plan);
+      EXPECT_EQ(outcome.exit_code, 0) << point << ": " << outcome.err;
+    }
+    EXPECT_TRUE(job.complete()) << point;
+    EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(job.output()) / "_SUCCESS"));
+    EXPECT_TRUE(bytes_of_shards(job.output()) == job.expected()) << point;
+    std::filesystem::remove_all(job.output());
   }
 }
 
@@ -73,6 +103,7 @@ TEST(FailPoint, SeededPassings) {
     for (unsigned death = 0; death < deaths && !job.complete(); ++death) {
       const auto names = fail_point_names();
       std::string point(names[random() % names.size()]);
+      if (is_about_shards(point)) continue;
       if (point.starts_with("journal.append")) point += ":" + std::to_string(1 + random() % rows);
       kills += run_to(job, point, plan) ? 1 : 0;
     }
@@ -134,6 +165,7 @@ INSTANTIATE_TEST_SUITE_P(All, RealDiskError,
                                            DiskError{"sync:4:EIO", "make durable"},
                                            DiskError{"sync:5:EIO", "durable"},
                                            DiskError{"rename:1:EIO", "cannot be named"},
+                                           DiskError{"lock:1:ENOLCK", "has no locks"},
                                            DiskError{"remove:1:EIO", "cannot remove"}));
 
 }  // namespace

@@ -138,6 +138,48 @@ TEST(Ledger, RefusesAnotherJobsJournal) {
   EXPECT_EQ(open_output(other)->resumed_rows(), 0u);
 }
 
+TEST(Ledger, SaysAllThatDiffersUpToFive) {
+  const Scratch scratch;
+  OutputOptions options = options_for(scratch);
+  options.job = "dtype=float32\ntask=embed\na=1\nb=1\nc=1\nd=1\nchat=true\n";
+  options.now = 86400;
+  answer(*open_output(options), {0});
+  options.job = "dtype=bfloat16\na=2\nb=2\nc=2\nd=2\ne=" + std::string(500, 'e') + "\nchat=true\n";
+  const std::string message = message_of(ErrorKind::usage, [&] { open_output(options); });
+  expect_contains(message, "dtype=bfloat16 here, dtype=float32 in the unfinished run; a=2 here");
+  expect_contains(message, "; and 2 more");
+  expect_contains(message, "not that of 1970-01-02 00:00:00 UTC");
+  EXPECT_LT(message.size(), 1000u);
+  options.job = "dtype=float32\na=1\nb=1\nc=1\nd=1\nchat=true\n";
+  expect_contains(message_of(ErrorKind::usage, [&] { open_output(options); }),
+                  "no task here, task=embed in the unfinished run");
+}
+
+TEST(Ledger, AnInputOfAnotherSizeIsAnother) {
+  const Scratch scratch;
+  OutputOptions options = options_for(scratch);
+  options.job += "\ninput=10 bytes\n";
+  answer(*open_output(options), {0});
+  OutputOptions longer = options_for(scratch);
+  longer.job += "\ninput=11 bytes\n";
+  expect_contains(message_of(ErrorKind::usage, [&] { open_output(longer); }),
+                  "input=11 bytes here, input=10 bytes in the unfinished run");
+  EXPECT_EQ(open_output(options_for(scratch))->resumed_rows(), 1u) << "a pipe has no size";
+}
+
+TEST(Ledger, RefusesAJournalOfAnotherVersion) {
+  const Scratch scratch;
+  answer(*open_output(options_for(scratch)), {0});
+  std::string bytes = scratch.read(journal);
+  bytes[8] = 2;
+  scratch.write(journal, bytes);
+  const std::string message =
+      message_of(ErrorKind::usage, [&] { open_output(options_for(scratch)); });
+  expect_contains(message, "journal version 2, this one's is 3");
+  expect_contains(message, "--restart");
+  EXPECT_EQ(scratch.read(journal), bytes) << "it is left for who can go on with it";
+}
+
 TEST(Ledger, RefusesAForeignFileAsJournal) {
   const Scratch scratch;
   scratch.write(journal, "this is some other file that is long enough to be a head");
@@ -178,8 +220,51 @@ TEST(Ledger, OneRunAtATime) {
   answer(*first, {0});
   expect_contains(message_of(ErrorKind::usage, [&] { open_output(options_for(scratch)); }),
                   "another run");
-  std::filesystem::create_symlink(scratch.file("out2"), scratch.file("out3"));
+  OutputOptions again = options_for(scratch);
+  again.restart = again.overwrite = true;
+  expect_contains(message_of(ErrorKind::usage, [&] { open_output(again); }), "another run");
   first->finish(1);
+}
+
+/// A run that waited for the lock of one that was about to finish.
+TEST(Ledger, DoesNotReplaceWhatAnotherRunHasJustFinished) {
+  class Late : public Files {
+   public:
+    explicit Late(std::string finished) : finished_(std::move(finished)) {}
+    std::unique_ptr<File> open(const std::filesystem::path& path, Opening opening) override {
+      auto file = real_files().open(path, opening);
+      std::ofstream(finished_) << "precious";
+      return file;
+    }
+    Kind kind(const std::filesystem::path& path) override { return real_files().kind(path); }
+    std::filesystem::path resolve(const std::filesystem::path& path) override { return path; }
+    void rename(const std::filesystem::path&, const std::filesystem::path&) override {}
+    void remove(const std::filesystem::path& path) override { real_files().remove(path); }
+    void sync_directory_of(const std::filesystem::path&) override {}
+
+   private:
+    std::string finished_;
+  };
+  const Scratch scratch;
+  Late files(scratch.file("out"));
+  OutputOptions options = options_for(scratch);
+  options.files = &files;
+  expect_contains(message_of(ErrorKind::usage, [&] { open_output(options); }), "--overwrite");
+  EXPECT_EQ(scratch.read("out"), "precious");
+  EXPECT_FALSE(scratch.has(journal));
+}
+
+TEST(Ledger, ALinkThatLeadsNowhereYetNamesItsTarget) {
+  const Scratch scratch;
+  std::filesystem::create_symlink("out", scratch.file("link"));
+  const auto first = open_output(options_for(scratch));
+  OutputOptions options = options_for(scratch);
+  options.path = scratch.file("link");
+  expect_contains(message_of(ErrorKind::usage, [&] { open_output(options); }), "another run");
+  answer(*first, {0});
+  first->finish(1);
+  EXPECT_TRUE(std::filesystem::is_symlink(scratch.file("link")));
+  EXPECT_EQ(scratch.read("link"), expected(1));
 }
 
 TEST(Ledger, ALinkAndItsTargetAreOneOutput) {
