@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "fault/campaign.h"
+
 namespace trireme::testing {
 
 namespace {
@@ -97,7 +99,7 @@ bool Running::ended() {
 }
 
 Outcome Running::wait() {
-  const auto end = Clock::now() + seconds(60) * TRIREME_TEST_PATIENCE;
+  const auto end = Clock::now() + seconds(60) * TRIREME_TEST_PATIENCE * campaign(1, 20);
   while (!ended() && Clock::now() < end) std::this_thread::sleep_for(milliseconds(2));
   if (!ended()) {
     ADD_FAILURE() << "the program hangs; it said: " << read_file(folder_ / "err");
