@@ -152,7 +152,10 @@ BatchOutcome Desk::end_early() const { return end_early(end_->reason, end_->exit
 BatchOutcome Desk::end_early(const std::string& reason, int exit_code) const {
   observer_.ended(reason);
   std::string text = reason;
-  if (!output_->resumable()) {
+  const bool would_fail_again = exit_code != ::trireme::exit_code(ErrorKind::peer_lost);
+  if (finished_rows() == 0 && would_fail_again) {
+    // Nothing is lost, and nothing could go on.
+  } else if (!output_->resumable()) {
     text += "; the output is not complete, and only a file's can be resumed";
   } else {
     text += "; everything finished so far is kept, and the same command goes on from there";

@@ -102,9 +102,17 @@ bool Journal::load(const std::string& job) {
       break;
   }
   head_ = std::move(read.head);
+  if (holds_nothing() && !describe_differences(head_.job, job).empty()) return false;
   check_job(job);
   load_records();
   return true;
+}
+
+/// A job that failed before its first row leaves nothing that could be lost.
+bool Journal::holds_nothing() const {
+  JournalScanner scanner(*file_, head_.bytes(), file_->size(), head_.crc());
+  JournalRecord record;
+  return !scanner.next(record);
 }
 
 void Journal::load_records() {

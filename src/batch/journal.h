@@ -73,6 +73,7 @@ class Journal {
   /// False when its maker was killed before the head was whole.
   bool load(const std::string& job);
   void load_records();
+  bool holds_nothing() const;
   void check_job(const std::string& job) const;
   void note(const JournalRecord& record);
   void keep_whole_records();

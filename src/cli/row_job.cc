@@ -63,6 +63,8 @@ class Reporter {
   /// The table, unless that is too much, and a line on how it went.
   void finish(const RunSummary& summary) {
     line_.clear();
+    const bool nothing_done = summary.rows == 0 && summary.exit_code != 0;
+    if (nothing_done) return;
     if (!quiet_) {
       fmt::print(stderr, "{}", end_table(summary, look_at_terminal(STDERR_FILENO)));
     }

@@ -34,6 +34,20 @@ OutputOptions options_for(const Scratch& scratch) {
 
 constexpr const char* journal = "out.trireme-journal";
 
+/// What was begun with a wrong flag, say, and failed before its first row.
+TEST(Ledger, AJobWithoutRowsGivesWayToAnother) {
+  const Scratch scratch;
+  open_output(options_for(scratch));
+  OutputOptions other = options_for(scratch);
+  other.job = "model=m\nseed=2";
+  {
+    const auto output = open_output(other);
+    answer(*output, {0});
+  }
+  expect_contains(message_of(ErrorKind::usage, [&] { open_output(options_for(scratch)); }),
+                  "another job");
+}
+
 TEST(Ledger, WritesInInputOrder) {
   const Scratch scratch;
   const auto output = open_output(options_for(scratch));
