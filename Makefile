@@ -4,7 +4,7 @@ BUILD := build/release
 
 PYARROW := pyarrow==26.0.1  # what docs/formats.md was tested with
 
-.PHONY: help setup build parquet test demo bench unit allunit dist fuzz asan tsan format check clean
+.PHONY: help setup build parquet test demo bench unit allunit dist fuzz reliability asan tsan format check clean
 
 help:
 	@echo 'make demo     set up, build, run the main job on the bundled model under several plans'
@@ -16,6 +16,7 @@ help:
 	@echo 'make asan     all tests under address and undefined-behaviour sanitizers'
 	@echo 'make tsan     the threaded tests under the thread sanitizer'
 	@echo 'make fuzz     run each fuzz target for a while (FUZZ_SECONDS=60)'
+	@echo 'make reliability   the long form of the fault tests (docs/reliability.md)'
 	@echo 'make format   clang-format over all sources         make check    formatting and includes'
 
 setup:
@@ -59,6 +60,9 @@ asan tsan: setup
 
 fuzz: setup
 	@scripts/fuzz.sh $${FUZZ_SECONDS:-60}
+
+reliability: setup $(BUILD)/build.ninja
+	@scripts/reliability.sh $(BUILD)
 
 format:
 	@git ls-files '*.cc' '*.h' '*.inc' | xargs clang-format -i

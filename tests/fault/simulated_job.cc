@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <sstream>
+#include <utility>
 
 #include "batch/messages.h"
 #include "core/error.h"
@@ -85,7 +86,7 @@ void SimulatedJob::run() {
   ++now_;
   RowReader input(bytes_in_memory(work_.input, "rows.jsonl"), {});
   OutputOptions options{.path = output_path, .job = "model=" + name_ + "\n", .now = now_};
-  options.restart = restart_;
+  options.restart = std::exchange(restart_, false);
   options.sync_interval = sync_interval_;
   options.files = &disk_;
   options.form.format.shards = shards_;
@@ -95,7 +96,6 @@ void SimulatedJob::run() {
       worker->second.inbox.push_back(message);
     }
   };
-  restart_ = false;
   BatchServer server(input, output, {}, send, {.limits = limits_});
   const std::uint64_t patience = 1000 + 400 * work_.rows;
   for (std::uint64_t steps = 0; !server.done(); ++steps) {
