@@ -89,9 +89,17 @@ TEST(Output, OfAnotherUnfinishedJobIsKept) {
 
   const Outcome other = job.run({"--temperature", "0.5"});
   EXPECT_EQ(other.exit_code, 2) << other.err;
-  for (const char* const part : {"another job", "temperature=0.5", "--restart"}) {
+  for (const char* const part :
+       {"another job", "temperature=0.5 here, temperature=default in the unfinished run",
+        "--restart"}) {
     EXPECT_NE(other.err.find(part), std::string::npos) << other.err;
   }
+  const std::string input = read_file(job.input());
+  write_file(job.input(), input + "{\"prompt\": \"one more\"}\n");
+  const Outcome longer = job.run({});
+  EXPECT_EQ(longer.exit_code, 2) << longer.err;
+  EXPECT_NE(longer.err.find("input="), std::string::npos) << longer.err;
+  write_file(job.input(), input);
   EXPECT_EQ(job.run({"-tp", "2"}).exit_code, 0) << "the plan is free to change";
   EXPECT_TRUE(job.written() == job.expected());
 }
