@@ -118,9 +118,9 @@ class LaunchedBatch {
 
   void convict(const RawRow& row) {
     on_notice_(
-        fmt::format("row {} (line {}) crashed its replica twice, the second time alone; it "
+        fmt::format("row {} ({}) crashed its replica twice, the second time alone; it "
                     "becomes an error row",
-                    row.index, row.line));
+                    row.index, row.place()));
     ++convicted_;
     const std::uint64_t answered = desk_.finished_rows() - convicted_;
     if (answered != answered_at_) convicted_in_a_row_ = 0;
