@@ -99,8 +99,11 @@ void JobObserver::describe(RunSummary& summary) const {
   for (RankSummary& rank : summary.ranks) {
     rank.name = rank_name(job_.options, rank.rank.replica, rank.rank.rank);
   }
-  // Who has stopped a job does not want to wait.
-  const bool whole = reason_.empty();
+  // Who has stopped a job does not want to wait; and some ranks' steps say nothing of all ranks'.
+  const Options& options = job_.options;
+  const int ranks =
+      options.data_parallel_size * options.tensor_parallel_size * options.pipeline_parallel_size;
+  const bool whole = reason_.empty() && std::ssize(summary.ranks) == ranks;
   const bool worth_it = !job_.observe.quiet && summary.working_seconds >= worth_measuring_seconds;
   compare_with_plan(summary, job_.options, whole && (worth_it || !job_.observe.report.empty()));
 }

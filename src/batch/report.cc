@@ -200,9 +200,10 @@ std::string rank_row(const RankSummary& r) {
       R"h(<tr><td>{}</td><td><div class="split"><i style="width:{:.1f}%;background:var(--c1)"></i>)h"
       R"h(<i style="width:{:.1f}%;background:var(--wait)"></i></div></td>)h"
       R"(<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td>)"
-      R"(<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td></tr>)",
+      R"(<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td></tr>)",
       html(r.name), 100 * busy, 100 * waited, short_percent(busy), short_percent(waited),
       short_bytes(static_cast<double>(r.rank.total.peak_bytes)),
+      short_bytes(static_cast<double>(r.rank.total.shared_bytes)),
       r.planned_bytes > 0 ? short_bytes(static_cast<double>(r.planned_bytes)) : "-",
       r.rank.total.steps, short_count(static_cast<double>(r.rank.total.tokens)),
       std::max(0, r.rank.starts - 1));
@@ -212,7 +213,7 @@ std::string rank_table(const RunSummary& s) {
   if (s.ranks.empty()) return "";
   std::string text =
       R"(<div class="card wide"><table><tr><th></th><th>Time</th><th class="n">Busy</th><th class="n">Waited</th>)"
-      R"(<th class="n">Peak memory</th><th class="n">Planned</th><th class="n">Steps</th><th class="n">Tokens</th>)"
+      R"(<th class="n">Peak memory</th><th class="n">Of it shared</th><th class="n">Planned</th><th class="n">Steps</th><th class="n">Tokens</th>)"
       R"(<th class="n">Restarts</th></tr>)";
   for (const RankSummary& rank : s.ranks) text += rank_row(rank);
   return text + "</table></div>";

@@ -80,11 +80,13 @@ std::string table(const std::vector<Row>& rows, std::size_t right) {
 }
 
 std::string ranks_table(const RunSummary& s) {
-  std::vector<Row> rows{{"", "busy", "waited", "peak memory", "planned", "steps", "restarts"}};
+  std::vector<Row> rows{
+      {"", "busy", "waited", "peak memory", "of it shared", "planned", "steps", "restarts"}};
   for (const RankSummary& r : s.ranks) {
     const RankStats::Rank& rank = r.rank;
     rows.push_back({r.name, percent(rank.busy_share()), percent(rank.waited_share()),
                     format_bytes(static_cast<std::int64_t>(rank.total.peak_bytes)),
+                    format_bytes(static_cast<std::int64_t>(rank.total.shared_bytes)),
                     r.planned_bytes > 0 ? format_bytes(static_cast<std::int64_t>(r.planned_bytes))
                                         : std::string("-"),
                     fmt::format("{}", rank.total.steps),

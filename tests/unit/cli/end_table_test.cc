@@ -26,6 +26,7 @@ RunSummary summary_of() {
   rank.rank.total.busy_ns = 83'000'000'000;
   rank.rank.total.waited_ns = 11'000'000'000;
   rank.rank.total.peak_bytes = std::uint64_t{32} << 20;
+  rank.rank.total.shared_bytes = std::uint64_t{8} << 20;
   rank.rank.total.steps = 4321;
   summary.ranks.push_back(rank);
   return summary;
@@ -43,8 +44,10 @@ TEST(EndTable, TellsRowsTokensTimesAndRanks) {
   expect_line(text, "output    3.0 k (30 tok/s)");
   expect_line(text, "row time  p50 4.0 s, p99 4.0 s");
   expect_line(text, "in queue  p50 500 ms, p99 500 ms");
-  expect_line(text, "                 busy  waited  peak memory   planned  steps  restarts");
-  expect_line(text, "rank 0, stage 0  83 %    11 %     32.0 MiB  30.0 MiB   4321         2");
+  expect_line(
+      text, "                 busy  waited  peak memory  of it shared   planned  steps  restarts");
+  expect_line(
+      text, "rank 0, stage 0  83 %    11 %     32.0 MiB       8.0 MiB  30.0 MiB   4321         2");
   EXPECT_EQ(text.find("limit"), std::string::npos) << "nothing was measured";
 }
 
