@@ -48,6 +48,9 @@ JobObserver::JobObserver(const BatchJob& job, OnBatchNotice on_notice)
     : job_(job), on_notice_(std::move(on_notice)), start_ns_(monotonic_ns()), watch_(start_ns_) {
   check_writable("--report", job.observe.report, job);
   check_writable("--trace", job.observe.trace, job);
+  if (!job.observe.report.empty() && job.observe.report == job.observe.trace) {
+    fail(ErrorKind::usage, "--report and --trace: both are {}; name two files", job.observe.trace);
+  }
   if (job.observe.metrics.empty()) return;
   metrics_.emplace(job.observe.metrics);
   if (!job.observe.quiet) {
@@ -164,8 +167,9 @@ BatchOutcome observed(JobObserver& observer, const std::function<BatchOutcome()>
     outcome.summary = observer.close(outcome.exit_code);
     return outcome;
   } catch (const std::exception& error) {
+    const auto* const known = dynamic_cast<const Error*>(&error);
     observer.ended(fmt::format("failed: {}", error.what()));
-    observer.close(1);
+    observer.close(known != nullptr ? exit_code(known->kind()) : 1);
     throw;
   }
 }

@@ -140,7 +140,7 @@ TEST(MetricsServer, AnswersWhoAsksProperly) {
 }
 
 TEST(MetricsServer, BoundsWhatItIsSent) {
-  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nX: " + std::string(10'000, 'x')), "");
+  EXPECT_EQ(ask("GET /metrics HTTP/1.1\r\nX: " + std::string(10'000, 'x') + "\r\n\r\n"), "");
 }
 
 TEST(MetricsServer, AnswersInPiecesAndSlowClientsHinderNobody) {
