@@ -2,6 +2,7 @@
 // ranks or MPI's.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,6 +19,13 @@ namespace trireme {
 
 class JobWatch;
 struct RunSummary;
+
+/// How workers on other hosts may join a job; see docs/elastic.md.
+struct JoinListen {
+  std::string address;   ///< [HOST:]PORT; empty: none may
+  std::string key_file;  ///< what they share
+  std::chrono::milliseconds peer_timeout{10000};
+};
 
 struct BatchJob {
   Options options;
@@ -42,6 +50,7 @@ struct BatchJob {
   std::string resume_command;  ///< for people, who may copy it
   /// How often a replica is started again without any row answered in between.
   int max_restarts = 3;
+  JoinListen join;  ///< launch_batch only
   /// On the first rank, before anything is loaded: see Ranks. May settle what the job leaves open.
   /// May be empty.
   std::function<void(BatchJob& job, const Hosts& hosts)> check;

@@ -1,10 +1,12 @@
 // A batch over ranks that this process starts: the groups of ranks are the workers, and a dead
 // group's rows go to the others.
 #include <optional>
+#include <set>
 
 #include "batch/desk.h"
 #include "batch/job.h"
 #include "batch/job_observer.h"
+#include "batch/join.h"
 #include "batch/replicas.h"
 #include "core/error.h"
 #include "trireme/engine.h"
@@ -29,7 +31,16 @@ class LaunchedBatch {
             job, [this](auto worker, const std::string& m) { post(worker, m); }, on_progress,
             on_notice, observer),
         on_notice_(on_notice),
-        replicas_(settings_of(job, arguments), handlers()) {}
+        replicas_(settings_of(job, arguments), handlers()) {
+    if (!job.join.address.empty()) {
+      joined_.emplace(job.join, terms_of(job, desk_.started()), desk_.server(),
+                      static_cast<Coordinator::WorkerId>(replicas_.count()),
+                      JoinedWorkers::Handlers{
+                          .lose = [this](auto worker, int crash) { lose_joined(worker, crash); },
+                          .on_notice = on_notice_,
+                          .leave_local = [this](int replica) { return let_leave(replica); }});
+    }
+  }
 
   /// What the ranks have recorded is kept however the job ends.
   BatchOutcome run() {
@@ -38,21 +49,63 @@ class LaunchedBatch {
       LaunchedBatch& batch;
     } const keep{*this};
     replicas_.start();
-    for (desk_.turn(); !desk_.done(); desk_.turn()) {
-      // The ranks hold nothing that must be kept: they are killed with the launcher.
-      if (desk_.wind_up(stop_requests())) return desk_.end_early();
-      if (end_) return desk_.end_early(end_->reason, end_->exit_code);
-      if (!replicas_.any_running()) return desk_.end_early("no replica is left", stopped);
-      replicas_.turn();
-      if (observer_.sample_due()) sample_all();
-      if (replicas_.failure()) end_ = replicas_.failure();
-    }
-    const BatchOutcome outcome = desk_.finish();
-    replicas_.dismiss([this] { return stop_requests() > 0; });
+    const BatchOutcome outcome = work();
+    const auto hurry = [this] { return stop_requests() > 0; };
+    if (joined_) joined_->end(desk_.done() ? Bye::done : Bye::stopped, "", hurry);
+    if (desk_.done()) replicas_.dismiss(hurry);
     return outcome;
   }
 
  private:
+  BatchOutcome work() {
+    for (desk_.turn(); !desk_.done(); desk_.turn()) {
+      // The ranks hold nothing that must be kept: they are killed with the launcher.
+      if (desk_.wind_up(stop_requests())) return desk_.end_early();
+      if (end_) return desk_.end_early(end_->reason, end_->exit_code);
+      if (!replicas_.any_running() && !(joined_ && joined_->may_go_on())) {
+        return desk_.end_early("no replica is left", stopped);
+      }
+      wait_and_receive();
+    }
+    return desk_.finish();
+  }
+
+  void wait_and_receive() {
+    std::vector<pollfd> polls;
+    if (joined_) joined_->add_polls(polls);
+    replicas_.turn(polls);
+    if (observer_.sample_due()) sample_all();
+    if (joined_) joined_->turn();
+    for (const int replica : leaving_) {
+      const auto worker = static_cast<Coordinator::WorkerId>(replica);
+      const bool idle = desk_.server().coordinator().in_flight(worker) == 0;
+      if (idle && stopped_.insert(replica).second) replicas_.stop(replica);
+    }
+    // Who has joined goes on without this host.
+    if (!joined_ || joined_->workers() == 0) end_ = end_ ? end_ : replicas_.failure();
+  }
+
+  bool let_leave(int replica) {
+    if (replica >= replicas_.count() || !replicas_.running(replica)) return false;
+    leaving_.insert(replica);
+    desk_.server().retire(static_cast<Coordinator::WorkerId>(replica));
+    return true;
+  }
+
+  /// Whether the replica may be started again.
+  bool lose_replica(int replica, int crash) {
+    const auto worker = static_cast<Coordinator::WorkerId>(replica);
+    lose(worker, crash);
+    if (leaving_.erase(replica) == 0) {
+      return !end_ && stop_requests() == 0;  // else nobody is needed in its place
+    }
+    const std::uint64_t rows = desk_.server().rows_answered(worker);
+    on_notice_(fmt::format("replica {} has left; it has answered {} row{}", replica, rows,
+                           rows == 1 ? "" : "s"));
+    joined_->local_left(replica, rows);
+    return false;
+  }
+
   ReplicaSettings settings_of(const BatchJob& job,
                               const std::vector<std::string>& arguments) const {
     return {.options = job.options,
@@ -69,11 +122,7 @@ class LaunchedBatch {
                   desk_.server().receive(static_cast<Coordinator::WorkerId>(replica), message);
                 },
             .on_ended = [this](int replica) { keep_what_is_left(replica); },
-            .on_lost =
-                [this](int replica, int crash) {
-                  lose(static_cast<Coordinator::WorkerId>(replica), crash);
-                  return !end_ && stop_requests() == 0;
-                },
+            .on_lost = [this](int replica, int crash) { return lose_replica(replica, crash); },
             .on_notice = on_notice_,
             .rows_done = [this] { return desk_.finished_rows(); }};
   }
@@ -109,11 +158,17 @@ class LaunchedBatch {
   }
 
   void post(Coordinator::WorkerId worker, const std::string& message) {
+    if (joined_ && joined_->owns(worker)) return joined_->post(worker, message);
     replicas_.post(static_cast<int>(worker), message);
   }
 
   void lose(Coordinator::WorkerId worker, int crash) {
     if (const auto culprit = desk_.server().lose(worker, crash)) convict(*culprit);
+  }
+
+  void lose_joined(Coordinator::WorkerId worker, int crash) {
+    lose(worker, crash);
+    observer_.replica_ended(static_cast<int>(worker));
   }
 
   void convict(const RawRow& row) {
@@ -139,6 +194,9 @@ class LaunchedBatch {
   Desk desk_;
   OnBatchNotice on_notice_;
   Replicas replicas_;
+  std::optional<JoinedWorkers> joined_;
+  std::set<int> leaving_;  ///< replicas of this host that have been asked to
+  std::set<int> stopped_;  ///< of these: hold no rows any more, and have been told to stop
   std::optional<Replicas::Failure> end_;  ///< why the job ends before it is done
   std::uint64_t convicted_ = 0;
   std::uint64_t convicted_in_a_row_ = 0;

@@ -1,109 +1,10 @@
 #include "batch/messages.h"
 
-#include <bit>
-#include <cstring>
-
-#include "core/error.h"
+#include "batch/message_io.h"
 
 namespace trireme {
 
-static_assert(std::endian::native == std::endian::little, "messages are little-endian");
-
 namespace {
-
-[[noreturn]] void fail_malformed(const char* what) {
-  fail(ErrorKind::peer_lost, "a batch message is malformed ({}): are all ranks of one version?",
-       what);
-}
-
-/// Writes and reads the same fields by the same code: see `visit` below.
-class Writer {
- public:
-  template <typename T>
-  void number(const T& value) {
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(T));
-  }
-  void flag(const bool& value) { number(static_cast<std::uint8_t>(value)); }
-  void text(const std::string& value) {
-    number(static_cast<std::uint64_t>(value.size()));
-    bytes_ += value;
-  }
-  template <typename T>
-  void choice(const T& value, T) {
-    number(static_cast<std::uint8_t>(value));
-  }
-  template <typename List, typename Each>
-  void list(const List& values, Each each) {
-    number(static_cast<std::uint64_t>(values.size()));
-    for (const auto& value : values) each(value);
-  }
-  template <typename T, typename Each>
-  void optional(const std::optional<T>& value, Each each) {
-    flag(value.has_value());
-    if (value) each(*value);
-  }
-  std::string take() { return std::move(bytes_); }
-
- private:
-  std::string bytes_;
-};
-
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
-
-  template <typename T>
-  void number(T& value) {
-    const std::string_view bytes = take(sizeof(T));
-    std::memcpy(&value, bytes.data(), sizeof(T));
-  }
-  void flag(bool& value) {
-    std::uint8_t byte = 0;
-    number(byte);
-    if (byte > 1) fail_malformed("a flag is neither 0 nor 1");
-    value = byte != 0;
-  }
-  void text(std::string& value) {
-    std::uint64_t size = 0;
-    number(size);
-    value = take(size);
-  }
-  template <typename T>
-  void choice(T& value, T last) {
-    std::uint8_t byte = 0;
-    number(byte);
-    if (byte > static_cast<std::uint8_t>(last)) fail_malformed("an unknown choice");
-    value = static_cast<T>(byte);
-  }
-  template <typename List, typename Each>
-  void list(List& values, Each each) {
-    std::uint64_t size = 0;
-    number(size);
-    // Each element takes a byte at least: a lying count cannot make us allocate.
-    if (size > rest_.size()) fail_malformed("a list longer than the message");
-    values.clear();
-    for (std::uint64_t i = 0; i < size; ++i) each(values.emplace_back());
-  }
-  template <typename T, typename Each>
-  void optional(std::optional<T>& value, Each each) {
-    bool given = false;
-    flag(given);
-    if (given) each(value.emplace());
-  }
-  void expect_end() const {
-    if (!rest_.empty()) fail_malformed("bytes left over");
-  }
-
- private:
-  std::string_view take(std::uint64_t bytes) {
-    if (bytes > rest_.size()) fail_malformed("cut short");
-    const std::string_view taken = rest_.substr(0, bytes);
-    rest_.remove_prefix(bytes);
-    return taken;
-  }
-
-  std::string_view rest_;
-};
 
 /// One description of each message's fields, for writing (a const message) and for reading.
 template <typename Io, typename Sampling>
@@ -192,16 +93,8 @@ void visit_message(Io& io, Message& message) {
   }
 }
 
-void check(const StatsMessage& stats) {
-  bool good = stats.ranks.size() <= StatsMessage::most_ranks;
-  for (const StatsMessage::Rank& rank : stats.ranks) {
-    good = good && rank.rank < StatsMessage::most_ranks;
-  }
-  if (!good) fail_malformed("more ranks than there can be");
-}
-
 template <std::size_t index = 0>
-BatchMessage decode_alternative(std::uint8_t wanted, Reader& reader) {
+BatchMessage decode_alternative(std::uint8_t wanted, MessageReader& reader) {
   if constexpr (index < std::variant_size_v<BatchMessage>) {
     if (wanted != index) return decode_alternative<index + 1>(wanted, reader);
     std::variant_alternative_t<index, BatchMessage> message;
@@ -212,25 +105,44 @@ BatchMessage decode_alternative(std::uint8_t wanted, Reader& reader) {
   }
 }
 
+void check_ranks(const StatsMessage& stats) {
+  bool good = stats.ranks.size() <= StatsMessage::most_ranks;
+  for (const StatsMessage::Rank& rank : stats.ranks) {
+    good = good && rank.rank < StatsMessage::most_ranks;
+  }
+  if (!good) fail_malformed("more ranks than there can be");
+}
+
+void check(const BatchMessage& message) {
+  constexpr std::uint64_t most_rows = 1 << 22;  // at once; more than any cache has room for
+  if (const auto* ready = std::get_if<ReadyMessage>(&message)) {
+    if (ready->capacity == 0) fail_malformed("a worker without capacity");
+    if (ready->capacity > most_rows) fail_malformed("a worker with room for everything");
+  } else if (const auto* answered = std::get_if<ResultsMessage>(&message)) {
+    for (const RowResult& result : answered->results) {
+      if (result.line.find('\n') != std::string::npos) fail_malformed("an answer of two lines");
+    }
+  } else if (const auto* stats = std::get_if<StatsMessage>(&message)) {
+    check_ranks(*stats);
+  }
+}
+
 }  // namespace
 
 std::string encode(const BatchMessage& message) {
-  Writer writer;
+  MessageWriter writer;
   writer.number(static_cast<std::uint8_t>(message.index()));
   std::visit([&writer](const auto& alternative) { visit_message(writer, alternative); }, message);
   return writer.take();
 }
 
 BatchMessage decode(std::string_view bytes) {
-  Reader reader(bytes);
+  MessageReader reader(bytes);
   std::uint8_t kind = 0;
   reader.number(kind);
   BatchMessage message = decode_alternative(kind, reader);
   reader.expect_end();
-  if (const auto* ready = std::get_if<ReadyMessage>(&message); ready && ready->capacity == 0) {
-    fail_malformed("a worker without capacity");
-  }
-  if (const auto* stats = std::get_if<StatsMessage>(&message)) check(*stats);
+  check(message);
   return message;
 }
 

@@ -14,13 +14,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Signals by which a process ends through a fault of its own. SIGKILL and SIGTERM come from
-/// somebody else: a person, the kernel's memory killer, the launcher itself.
-bool is_own_fault(int signal) {
-  return signal == SIGSEGV || signal == SIGABRT || signal == SIGBUS || signal == SIGFPE ||
-         signal == SIGILL;
-}
-
 /// A rank that has stopped with such an error would do so again, and so would the other replicas.
 bool is_hopeless(const LaunchEvent& event) {
   const auto is = [&](ErrorKind kind) { return event.exit_code == exit_code(kind); };
@@ -29,6 +22,13 @@ bool is_hopeless(const LaunchEvent& event) {
 }
 
 }  // namespace
+
+/// SIGKILL and SIGTERM come from
+/// somebody else: a person, the kernel's memory killer, the launcher itself.
+bool is_own_fault(int signal) {
+  return signal == SIGSEGV || signal == SIGABRT || signal == SIGBUS || signal == SIGFPE ||
+         signal == SIGILL;
+}
 
 Replicas::Replicas(const ReplicaSettings& settings, Handlers handlers)
     : handlers_(std::move(handlers)),
@@ -128,15 +128,17 @@ bool Replicas::may_restart(int replica) {
   return ++restarts.count <= max_restarts_;
 }
 
+void Replicas::stop(int replica) {
+  if (ready_[static_cast<std::size_t>(replica)] || stats_) {
+    post(replica, encode(StopMessage{}));
+  } else {
+    kill(replica, "the job is done");
+  }
+}
+
 void Replicas::dismiss(const std::function<bool()>& hurry) {
-  const std::string stop = encode(StopMessage{});
   for (int replica = 0; replica < count(); ++replica) {
-    if (!running(replica)) continue;
-    if (ready_[static_cast<std::size_t>(replica)] || stats_) {
-      post(replica, stop);
-    } else {
-      kill(replica, "the job is done");
-    }
+    if (running(replica)) stop(replica);
   }
   while (any_running() && !hurry()) {
     for (int replica = 0; replica < count(); ++replica) {

@@ -19,6 +19,9 @@
 
 namespace trireme {
 
+/// Whether a process ends by this signal through a fault of its own making.
+bool is_own_fault(int signal);
+
 struct ReplicaSettings {
   Options options;                     ///< the plan
   std::vector<std::string> arguments;  ///< of this program, for each rank
@@ -74,6 +77,8 @@ class Replicas {
   void turn(std::span<pollfd> also = {});
   /// Ends a replica that runs; it is started again as one that died.
   void kill(int replica, std::string_view reason) { launcher_.kill_group(replica, reason); }
+  /// Tells a replica that holds no rows to stop, or ends it while it is still loading the model.
+  void stop(int replica);
   /// The work is done: tells who is ready to stop, and waits for them unless `hurry` says true. Who
   /// is still loading the model, after a restart perhaps, is not waited for.
   void dismiss(const std::function<bool()>& hurry);

@@ -65,7 +65,9 @@ void BatchServer::receive(Coordinator::WorkerId worker, std::string_view bytes) 
     workers_.push_back(worker);
     send_(worker, encode(JobMessage{settings_}));
   } else if (const auto* answered = std::get_if<ResultsMessage>(&message)) {
-    for (const RowResult& result : answered->results) answer(result, worker);
+    for (const RowResult& result : answered->results) {
+      rows_answered_[worker] += answer(result, worker) ? 1 : 0;
+    }
   } else if (const auto* returned = std::get_if<ReturnedMessage>(&message)) {
     coordinator_.return_rows(worker, returned->rows);
     if (watch_ != nullptr) watch_->rows().take_back(worker, returned->rows, monotonic_ns());
@@ -83,18 +85,25 @@ void BatchServer::take(Coordinator::WorkerId worker, const StatsMessage& stats) 
   }
 }
 
-void BatchServer::answer(const RowResult& result, std::optional<Coordinator::WorkerId> from) {
+/// False for a row that is answered already.
+bool BatchServer::answer(const RowResult& result, std::optional<Coordinator::WorkerId> from) {
   const std::optional<RawRow> row =
       coordinator_.on_result(result.row, result.line.size(), result.failed, from);
-  if (!row || failure_) return;
+  if (!row || failure_) return false;
   if (rules_.strict && result.failed) {
     failure_ = error_in(result.line).message;
-    return;
+    return true;
   }
   output_.write(*row, result.line, result.failed);
   if (watch_ != nullptr) watch_->rows().answer(*row, result, monotonic_ns());
   prompt_tokens_ += result.prompt_tokens;
   new_tokens_ += result.new_tokens;
+  return true;
+}
+
+std::uint64_t BatchServer::rows_answered(Coordinator::WorkerId worker) const {
+  const auto found = rows_answered_.find(worker);
+  return found == rows_answered_.end() ? 0 : found->second;
 }
 
 std::optional<RawRow> BatchServer::lose(Coordinator::WorkerId worker, int crash) {

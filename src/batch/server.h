@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -59,6 +60,8 @@ class BatchServer {
   /// Of the rows answered in this run.
   std::uint64_t prompt_tokens() const { return prompt_tokens_; }
   std::uint64_t new_tokens() const { return new_tokens_; }
+  /// By this worker, those that somebody had answered before not counted.
+  std::uint64_t rows_answered(Coordinator::WorkerId worker) const;
 
  private:
   void read_rows();
@@ -66,7 +69,7 @@ class BatchServer {
   void check_id(const RawRow& row, DecodedRow& decoded);
   void hand_out();
   bool hand_out(Coordinator::WorkerId worker);
-  void answer(const RowResult& result, std::optional<Coordinator::WorkerId> from = std::nullopt);
+  bool answer(const RowResult& result, std::optional<Coordinator::WorkerId> from = std::nullopt);
   void take(Coordinator::WorkerId worker, const StatsMessage& stats);
 
   RowReader& input_;
@@ -79,6 +82,7 @@ class BatchServer {
   Coordinator coordinator_;
   JobWatch* watch_ = nullptr;
   std::vector<Coordinator::WorkerId> workers_;
+  std::map<Coordinator::WorkerId, std::uint64_t> rows_answered_;
   bool input_ended_ = false;
   bool draining_ = false;
   std::optional<std::string> failure_;

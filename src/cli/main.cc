@@ -31,6 +31,7 @@ struct Verb {
 constexpr Verb verbs[] = {
     {"run", "continue one prompt, streamed to the terminal", run_main},
     {"batch", "a file of rows through a model, each answered once, in order", batch_main},
+    {"worker", "joins a batch that runs on another host", worker_main},
     {"score", "the log-probability of every token of given texts", score_main},
     {"embed", "a vector for each text", embed_main},
     {"classify", "scores for a classifier's labels", classify_main},

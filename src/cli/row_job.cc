@@ -109,6 +109,26 @@ void split(const std::string& list, std::vector<std::string>& names) {
   }
 }
 
+/// --listen and --join-key, which go together.
+void add_join(CLI::App& app, JoinListen& join) {
+  app.add_option("--listen", join.address,
+                 "Workers on other hosts may join (`trireme worker --join`): where to listen;\n"
+                 "without HOST for this host only, port 0: any (docs/elastic.md)")
+      ->type_name("[HOST:]PORT");
+  add_join_key(app, join.key_file);
+}
+
+void check_join(const BatchJob& job) {
+  if (job.join.address.empty()) return;
+  if (job.join.key_file.empty()) {
+    throw Error(ErrorKind::usage,
+                "--listen goes with --join-key FILE: `trireme worker --new-key FILE` makes one");
+  }
+  if (!rank_place().started) return;
+  throw Error(ErrorKind::usage,
+              "--listen: under mpirun the ranks are all that there are; run the batch without it");
+}
+
 void check(BatchJob& job, const Hosts& hosts, const RowVerb& verb) {
   const ModelFacts facts = check_plan_fits(job.options, hosts, verb.needs);
   print_once(facts.generation_warnings);
@@ -156,7 +176,15 @@ void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows) {
   app.add_flag("--overwrite", job.overwrite, "Replace a finished output");
   app.add_flag("--restart", job.restart, "Forget what an unfinished run has done");
   app.add_flag("--strict", job.strict, "The first row that fails ends the job");
-  app.add_option("--max-restarts", job.max_restarts,
+  add_supervision(app, job.max_restarts, job.stats);
+  add_observation(app, job.observe);
+  add_join(app, job.join);
+  arguments.add_exit_code(3, "done, but some rows are error rows");
+  arguments.add_exit_code(5, "stopped: the same command resumes");
+}
+
+void add_supervision(CLI::App& app, int& max_restarts, bool& stats) {
+  app.add_option("--max-restarts", max_restarts,
                  "How often a replica that ends is started again without any row answered in\n"
                  "between [3]")
       ->type_name("N")
@@ -169,10 +197,16 @@ void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows) {
          "Seconds after which a rank or host without a sign of life is given up [10]")
       ->type_name("SECONDS")
       ->check(CLI::Range(least_peer_timeout, most_peer_timeout));
-  add_observation(app, job.observe);
-  app.add_flag("--stats", job.stats, "Print what every rank held and did, as JSON, on stderr");
-  arguments.add_exit_code(3, "done, but some rows are error rows");
-  arguments.add_exit_code(5, "stopped: the same command resumes");
+  app.add_flag("--stats", stats, "Print what every rank held and did, as JSON, on stderr");
+}
+
+CLI::Option* add_join_key(CLI::App& app, std::string& file) {
+  return app
+      .add_option("--join-key", file,
+                  "The key that batch and workers share: a file that only you can read\n"
+                  "(`trireme worker --new-key FILE`; or TRIREME_JOIN_KEY_FILE)")
+      ->type_name("FILE")
+      ->envname("TRIREME_JOIN_KEY_FILE");
 }
 
 void add_truncation(CLI::App& app, std::optional<bool>& truncate, bool cuts) {
@@ -189,7 +223,7 @@ void refuse_row_flags(CLI::App& app, const std::vector<std::string>& more) {
   std::vector<std::string> flags{
       "--output",          "--output-format", "--shards",  "--keep-columns", "--input-format",
       "--prompt-template", "--overwrite",     "--restart", "--stats",        "--report",
-      "--trace",           "--metrics",       "--quiet"};
+      "--trace",           "--metrics",       "--quiet",   "--listen"};
   flags.insert(flags.end(), more.begin(), more.end());
   for (const std::string& flag : flags) {
     if (app.count(flag) == 0) continue;
@@ -204,6 +238,8 @@ int run_row_job(BatchJob job, const RowVerb& verb, const std::vector<std::string
   // One process decides when the job stops: the launcher, or rank 0.
   if (is_launched_batch_rank() || rank_place().rank > 0) ignore_stop_signals();
   if (is_launched_batch_rank()) return serve_batch_in_launched_rank(job);
+  check_join(job);
+  job.join.peer_timeout = peer_timeout();
   job.stop_requests = stops_by_signal();
   job.resume_command = resume_command(arguments);
   job.observe.command = job.resume_command;

@@ -16,6 +16,12 @@ namespace trireme {
 /// of a job. `rows`: what the help says about them.
 void add_row_job(Arguments& arguments, BatchJob& job, const std::string& rows);
 
+/// --max-restarts, --peer-timeout and --stats: of whoever starts replicas.
+void add_supervision(CLI::App& app, int& max_restarts, bool& stats);
+
+/// --join-key, or TRIREME_JOIN_KEY_FILE.
+CLI::Option* add_join_key(CLI::App& app, std::string& file);
+
 /// --truncate and --no-truncate. `cuts`: what happens where neither is given.
 void add_truncation(CLI::App& app, std::optional<bool>& truncate, bool cuts);
 

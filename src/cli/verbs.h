@@ -5,6 +5,7 @@ namespace trireme {
 
 int run_main(int argc, char** argv);
 int batch_main(int argc, char** argv);
+int worker_main(int argc, char** argv);
 int score_main(int argc, char** argv);
 int embed_main(int argc, char** argv);
 int classify_main(int argc, char** argv);

@@ -62,7 +62,10 @@ std::unique_ptr<SecureStream> Connecting::turn(NetClock::time_point now) {
   if (!stream_) return nullptr;
   stream_->turn(now);
   if (stream_->authenticated()) return std::move(stream_);
-  if (stream_->closed()) give_up_on_this(stream_->reason(), now);
+  if (stream_->closed()) {
+    other_key_ = other_key_ || stream_->other_key();
+    give_up_on_this(std::string(stream_->reason()), now);
+  }
   return nullptr;
 }
 

@@ -24,6 +24,8 @@ class Connecting {
   /// No address has answered as it should: why, of the last one.
   bool failed() const { return failed_; }
   const std::string& reason() const { return reason_; }
+  /// One of them has another key.
+  bool other_key() const { return other_key_; }
 
  private:
   void try_next(NetClock::time_point now);
@@ -39,6 +41,7 @@ class Connecting {
   std::unique_ptr<SecureStream> stream_;
   NetClock::time_point began_;
   bool failed_ = false;
+  bool other_key_ = false;
   std::string reason_;
 };
 

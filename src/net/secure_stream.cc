@@ -74,7 +74,8 @@ SecureStream::SecureStream(NetDescriptor socket, const TlsContext& context, Stre
 short SecureStream::wants() const {
   // Who does not take what has come gets no more.
   const bool full = incoming_.size() - taken_ > limits_.most_bytes + prefix;
-  const bool unsent = !tls_->outgoing().empty();
+  const bool unsent =
+      !tls_->outgoing().empty() || (authenticated() && encrypted_ < outgoing_.size());
   return static_cast<short>((full ? 0 : POLLIN) | (unsent ? POLLOUT : 0));
 }
 
@@ -145,6 +146,7 @@ void SecureStream::post(std::string_view message) {
   if (!socket_.open()) return;
   outgoing_ += encoded(static_cast<std::uint32_t>(message.size()));
   outgoing_ += message;
+  flush(turned_at_);
 }
 
 void SecureStream::finish() { finishing_ = true; }
@@ -158,7 +160,7 @@ bool SecureStream::flush(NetClock::time_point now) {
       encrypted_ += size;
     }
     drop_taken(outgoing_, encrypted_);
-    if (finishing_ && outgoing_.empty()) tls_->end();
+    if (finishing_ && outgoing_.empty() && !std::exchange(finished_, true)) tls_->end();
     const std::string_view wire = tls_->outgoing();
     if (wire.empty()) {
       moved_at_ = now;

@@ -40,7 +40,7 @@ class SecureStream {
 
   /// Reads and writes what can be, sends signs of life, and finds out whether the peer is lost.
   void turn(NetClock::time_point now = NetClock::now());
-  /// Queues a message of 1 to most_bytes; it goes with this and the next turns.
+  /// Queues a message of 1 to most_bytes, and writes what the socket takes now.
   void post(std::string_view message);
   /// Writes what the socket takes now; false while something is left.
   bool flush(NetClock::time_point now = NetClock::now());
@@ -53,6 +53,7 @@ class SecureStream {
   bool closed() const { return !socket_.open() && !next_size(); }
   /// Why it is over, for people.
   const std::string& reason() const { return reason_; }
+  bool other_key() const { return tls_->other_key(); }
 
  private:
   void read_available(NetClock::time_point now);
@@ -71,6 +72,7 @@ class SecureStream {
   std::size_t encrypted_ = 0;
   std::size_t handshake_bytes_ = 0;
   bool finishing_ = false;
+  bool finished_ = false;  ///< the end has been encrypted
   NetClock::time_point began_;
   NetClock::time_point heard_at_;
   NetClock::time_point pinged_at_;

@@ -67,12 +67,12 @@ bool means_other_key(int reason) {
          reason == SSL_R_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY;
 }
 
-std::string explain(TlsRole role, unsigned long error) {
+bool tells_other_key(TlsRole role, unsigned long error) {
   const int reason = ERR_GET_REASON(error);
-  if (role == TlsRole::server && reason == SSL_R_BINDER_DOES_NOT_VERIFY) {
-    return "it has another key";
-  }
-  if (role == TlsRole::client && means_other_key(reason)) return "the keys differ";
+  return role == TlsRole::server ? reason == SSL_R_BINDER_DOES_NOT_VERIFY : means_other_key(reason);
+}
+
+std::string explain(unsigned long error) {
   const char* const text = ERR_reason_error_string(error);
   return fmt::format("it does not speak as Trireme does ({})", text != nullptr ? text : "TLS");
 }
@@ -176,9 +176,12 @@ void TlsSession::fail_with(int result) {
       ended_ = true;
       return;
     default:
-      failure_ = explain(role_, ERR_peek_error());
-      if (failure_.empty()) failure_ = "TLS failed";
+      break;
   }
+  const unsigned long error = ERR_peek_error();
+  other_key_ = !authenticated_ && tells_other_key(role_, error);
+  const char* const keys = role_ == TlsRole::server ? "it has another key" : "the keys differ";
+  failure_ = other_key_ ? keys : explain(error);
 }
 
 /// Takes what OpenSSL wants to say, an alert perhaps.

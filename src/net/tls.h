@@ -61,6 +61,8 @@ class TlsSession {
   bool ended() const { return ended_; }
   /// Why this connection is of no use; empty while it is.
   const std::string& failure() const { return failure_; }
+  /// The peer has another key: trying again is of no use.
+  bool other_key() const { return other_key_; }
 
  private:
   void handshake();
@@ -76,6 +78,7 @@ class TlsSession {
   std::size_t wire_sent_ = 0;
   bool authenticated_ = false;
   bool ended_ = false;
+  bool other_key_ = false;
   std::string failure_;
 };
 
