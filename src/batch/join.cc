@@ -303,6 +303,9 @@ void JoinedWorkers::take_replica(Guest& guest, const ReplicaMessage& message) {
     if (guest.draining) return;
     replica.id = next_id_++;
     replica.incarnation = message.incarnation;
+    if (guest.ids.empty()) {
+      handlers_.on_notice(fmt::format("worker {} is ready for rows", guest.name));
+    }
     guest.ids.push_back(*replica.id);
     replicas_[*replica.id] = {&guest, message.replica};
     server_.receive(*replica.id, message.message);

@@ -67,6 +67,7 @@ class Job {
   const std::string& expected();
 
   void set_env(const std::string& name, const std::string& value) { env_[name] = value; }
+  const std::map<std::string, std::string>& env() const { return env_; }
   void set_output(const std::string& path) { output_ = path; }
   /// In place of `batch`, with its own flags.
   void set_verb(const Words& verb) { verb_ = verb; }
