@@ -97,9 +97,9 @@ class Engine {
   std::vector<Embedding> embed(std::span<const Request> requests);
   /// Scores for each of labels().
   std::vector<Classification> classify(std::span<const Request> requests);
-  /// Which of Request::choices each prompt goes on with, and how likely each is. A prompt is computed
-  /// once for all of them, and so is what labels have in common. Throws Error(usage) for a model
-  /// that generates nothing.
+  /// Which of Request::choices each prompt goes on with, and how likely each is. A prompt is
+  /// computed once for all of them, and so is what labels have in common. Throws Error(usage) for a
+  /// model that generates nothing.
   std::vector<Choice> choose(std::span<const Request> requests);
   /// The `count` likeliest tokens for each mask in a text.
   std::vector<MaskFill> fill_mask(std::span<const Request> requests, std::int64_t count = 5);

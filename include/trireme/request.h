@@ -33,9 +33,9 @@ struct Request {
   /// Whether a text beyond the model's limit is cut (of a pair the longer one first) or an error;
   /// not said: embed() cuts, as sentence-transformers does, the others do not.
   std::optional<bool> truncate;
-  /// For choose(): the labels, each once. A label is what the prompt goes on with, letter by letter,
-  /// or what the assistant would answer; docs/choices.md says how it becomes tokens. Sampling is not
-  /// looked at there.
+  /// For choose(): the labels, each once. A label is what the prompt goes on with, letter by
+  /// letter, or what the assistant would answer; docs/choices.md says how it becomes tokens.
+  /// Sampling is not looked at there.
   std::vector<std::string> choices;
   SamplingParams sampling;
   std::uint64_t row = 0;  ///< keys the random numbers: the same row gives the same text anywhere

@@ -29,6 +29,8 @@ const std::vector<TaskColumns>& all_tasks() {
         {"scores"},
         {"prompt_tokens", integer},
         {"truncated", boolean}}},
+      {RowTask::choose,
+       {{"label"}, {"probability", real32}, {"probabilities"}, {"prompt_tokens", integer}}},
       {RowTask::fill_mask, {{"masks"}, {"prompt_tokens", integer}, {"truncated", boolean}}}};
   return tasks;
 }

@@ -23,9 +23,17 @@ std::string text_of(const std::optional<T>& value) {
   return value ? text_of(*value) : "default";
 }
 
+std::string describe_choices(const RowSettings& rows) {
+  if (rows.task != RowTask::choose) return "";
+  std::string labels;
+  for (const std::string& label : rows.choices)
+    labels += fmt::format("{}:{};", label.size(), label);
+  return identity_line("choices", labels) + identity_line("choices_column", rows.choices_column);
+}
+
 std::string describe_task(const RowSettings& rows) {
   if (rows.task == RowTask::generate) return "";
-  return identity_line("task", name_of(rows.task)) +
+  return describe_choices(rows) + identity_line("task", name_of(rows.task)) +
          identity_line("truncate", text_of(rows.truncate)) +
          identity_line("pair_template", rows.pair_template) + identity_line("prefix", rows.prefix) +
          identity_line("answers", text_of(rows.top_k));

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "batch/choices.h"
 #include "batch/json_text.h"
 #include "batch/row_error.h"
 #include "batch/sampling_fields.h"
@@ -229,6 +230,11 @@ void read_plain_row(const dom::object& row, RowTask task, Request& request) {
   if (task != RowTask::generate) read_truncate(row, request);
 }
 
+void read_choices(const dom::object& row, std::string_view field, DecodedRow& decoded) {
+  const auto value = find_field(row, field);
+  if (value) decoded.reply.choices = choices_of(field, *value);
+}
+
 void read_text_pair(const dom::object& row, Request& request) {
   const auto value = find_field(row, "text_pair");
   if (!value) return;
@@ -260,6 +266,7 @@ void read_openai_row(const dom::object& row, RowTask task, DecodedRow& decoded) 
   read_input(body, {chat ? "messages" : "prompt"}, decoded.request);
   read_tools(body, decoded.request);
   read_sampling(body, decoded.request.sampling);
+  read_choices(body, "choices", decoded);
   refuse_unsupported(body);
   refuse_unknown_body_fields(body, false);
 }

@@ -15,6 +15,10 @@ void read_identity(const simdjson::dom::object& row, RowReply& reply);
 /// A plain row: a prompt or messages, and what else rows of this task may say.
 void read_plain_row(const simdjson::dom::object& row, RowTask task, Request& request);
 
+/// The row's own labels, if there are some: in a field of this name, of any row or of an OpenAI
+/// batch row's body.
+void read_choices(const simdjson::dom::object& row, std::string_view field, DecodedRow& decoded);
+
 /// The second text of a pair, if there is one.
 void read_text_pair(const simdjson::dom::object& row, Request& request);
 

@@ -32,10 +32,12 @@ void visit_settings(Io& io, Settings& settings) {
   io.flag(settings.chat);
   io.flag(settings.token_ids);
   visit_sampling(io, settings.sampling);
-  io.choice(settings.task, RowTask::fill_mask);
+  io.choice(settings.task, RowTask::choose);
   io.text(settings.pair_template);
   io.text(settings.prefix);
   io.optional(settings.truncate, [&io](auto& value) { io.flag(value); });
+  io.list(settings.choices, [&io](auto& label) { io.text(label); });
+  io.text(settings.choices_column);
   io.number(settings.top_k);
   io.optional(settings.keep_columns,
               [&io](auto& names) { io.list(names, [&io](auto& name) { io.text(name); }); });

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "batch/choices.h"
 #include "batch/csv.h"
 #include "batch/json_row.h"
 #include "batch/json_text.h"
@@ -129,6 +130,15 @@ void RowCodec::check_csv_columns() {
   if (reads_texts(settings_.task) && pair_template_.empty()) {
     csv_pair_ = column_of(header, "text_pair");
   }
+  if (!settings_.choices_column.empty()) {
+    csv_choices_ = column_of(header, settings_.choices_column);
+    if (!csv_choices_) {
+      fail(ErrorKind::usage, "--choices {{{}}}: no column \"{}\"; the input has: {}",
+           settings_.choices_column, settings_.choices_column, comma_list(header));
+    }
+  } else if (template_.empty() && !reads_texts(settings_.task)) {
+    csv_choices_ = column_of(header, "choices");
+  }
   if (!template_.empty()) return;
   const auto prompt = column_of(header, "prompt");
   const auto text = prompt ? prompt : column_of(header, "text");
@@ -142,6 +152,10 @@ void RowCodec::check_csv_columns() {
 }
 
 void RowCodec::check_text_columns() const {
+  if (!settings_.choices_column.empty()) {
+    fail(ErrorKind::usage, "--choices {{{}}}: rows of plain text have no such column",
+         settings_.choices_column);
+  }
   for (const PromptTemplate* text : {&template_, &pair_template_}) {
     for (const PromptTemplate::Piece& piece : text->pieces()) {
       if (!piece.is_column || piece.text == "prompt" || piece.text == "text") continue;
@@ -210,6 +224,11 @@ void RowCodec::decode_json(const RawRow& row, DecodedRow& decoded) {
   } else {
     read_plain_row(object, settings_.task, decoded.request);
   }
+  if (!settings_.choices_column.empty()) {
+    read_choices(object, settings_.choices_column, decoded);
+  } else if (template_.empty() && !reads_texts(settings_.task)) {
+    read_choices(object, "choices", decoded);
+  }
   if (!pair_template_.empty()) {
     decoded.request.text_pair = fill_template(pair_template_, object);
   } else if (reads_texts(settings_.task)) {
@@ -245,14 +264,26 @@ void RowCodec::decode_csv(const RawRow& row, DecodedRow& decoded) {
   if (!pair_template_.empty()) {
     decoded.request.text_pair = filled(pair_template_, csv_pair_columns_, *fields);
   }
+  take_choices_column(decoded, *fields);
   if (settings_.token_ids) {
     decoded.request.token_ids = token_ids_in_text(prompt);
     decoded.request.prompt.reset();
   }
 }
 
+void RowCodec::take_choices_column(DecodedRow& decoded,
+                                   const std::vector<std::string>& fields) const {
+  if (!csv_choices_ || fields[*csv_choices_].empty()) return;
+  decoded.reply.choices = choices_of(settings_.csv_header[*csv_choices_], fields[*csv_choices_]);
+}
+
 void RowCodec::finish(DecodedRow& decoded) const {
   Request& request = decoded.request;
+  request.choices = decoded.reply.choices.empty() ? settings_.choices : decoded.reply.choices;
+  if (settings_.task == RowTask::choose && request.choices.empty()) {
+    bad_row("missing_column", "no labels in column \"{}\", which --choices names",
+            settings_.choices_column);
+  }
   if (!request.prompt) return;
   request.prompt->insert(0, settings_.prefix);
   if (!is_valid_utf8(*request.prompt)) bad_row("invalid_utf8", "the prompt is not valid UTF-8");

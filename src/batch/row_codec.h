@@ -27,6 +27,8 @@ struct DecodedRow {
 /// - with a prompt template, any object: its keys are columns, none a sampling parameter;
 /// - OpenAI's {"custom_id", "method", "url", "body"} for chat completions and completions, or for
 ///   embeddings where these are what is made of a row.
+/// Where texts are generated or labels chosen, "choices" holds a row's own labels; with a prompt
+/// template, or in its place, the column that RowSettings::choices_column names.
 /// Where whole texts are read, "text_pair" is the second text of a pair and "truncate" says whether
 /// a long text is cut; there are no sampling parameters then.
 /// In CSV the prompt is the template's, or the column "prompt" or "text", or the only column; a
@@ -51,6 +53,7 @@ class RowCodec {
   void check_csv_columns();
   void check_text_columns() const;
   std::vector<std::size_t> csv_columns_of(const PromptTemplate& text) const;
+  void take_choices_column(DecodedRow& decoded, const std::vector<std::string>& fields) const;
   void finish(DecodedRow& decoded) const;
 
   RowSettings settings_;
@@ -61,6 +64,7 @@ class RowCodec {
   std::vector<std::size_t> csv_pair_columns_;  ///< of the other template
   std::optional<std::size_t> csv_id_;
   std::optional<std::size_t> csv_pair_;
+  std::optional<std::size_t> csv_choices_;
   std::unique_ptr<Parser> parser_;
 };
 

@@ -134,6 +134,23 @@ std::vector<bool> best(const std::vector<float>& scores, std::size_t count) {
   return listed;
 }
 
+std::size_t count_of(std::int64_t top_k, std::span<const std::string> labels) {
+  return top_k > 0 ? static_cast<std::size_t>(top_k) : labels.size();
+}
+
+/// {label: value} of the listed ones.
+void append_labelled(std::string& out, std::span<const std::string> labels,
+                     const std::vector<float>& values, const std::vector<bool>& listed) {
+  const char* comma = "";
+  out += '{';
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (!listed[i]) continue;
+    append(out, "{}{}:", std::exchange(comma, ","), json_string(labels[i]));
+    append_number(out, values[i]);
+  }
+  out += '}';
+}
+
 void append_candidate(std::string& out, const MaskFill::Candidate& candidate) {
   append(out, R"({{"token":{},"token_id":{},"probability":)", json_string(candidate.token),
          candidate.token_id);
@@ -186,17 +203,26 @@ std::string encode_classification(const RowReply& reply, const Classification& r
   std::string out =
       fmt::format(R"({},"label":{},"score":)", opening(reply), json_string(labels[winner]));
   append_number(out, result.scores[winner]);
-  out += R"(,"scores":{)";
-  const std::size_t count = top_k > 0 ? static_cast<std::size_t>(top_k) : labels.size();
-  const std::vector<bool> listed = best(result.logits, count);
-  const char* comma = "";
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (!listed[i]) continue;
-    append(out, "{}{}:", std::exchange(comma, ","), json_string(labels[i]));
-    append_number(out, result.scores[i]);
-  }
-  out += '}';
+  out += R"(,"scores":)";
+  append_labelled(out, labels, result.scores, best(result.logits, count_of(top_k, labels)));
   append_end(out, result);
+  return out;
+}
+
+std::string encode_choice(const RowReply& reply, const Choice& choice,
+                          std::span<const std::string> labels, std::int64_t top_k) {
+  if (choice.error) return encode_error(reply, *choice.error);
+  const auto winner = static_cast<std::size_t>(choice.label);
+  if (reply.kind != RowReply::Kind::plain) {
+    return encode_result(reply, {.text = labels[winner], .prompt_tokens = choice.prompt_tokens});
+  }
+  std::string out =
+      fmt::format(R"({},"label":{},"probability":)", opening(reply), json_string(labels[winner]));
+  append_number(out, choice.probabilities[winner]);
+  out += R"(,"probabilities":)";
+  append_labelled(out, labels, choice.probabilities,
+                  best(choice.logprobs, count_of(top_k, labels)));
+  append(out, R"(,"prompt_tokens":{}}})", choice.prompt_tokens);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "trireme/result.h"
 
@@ -15,10 +16,11 @@ namespace trireme {
 struct RowReply {
   enum class Kind : std::uint8_t { plain, openai_chat, openai_completion, openai_embedding };
   Kind kind = Kind::plain;
-  std::string id;         ///< JSON: the row's own id, else its index
-  std::string custom_id;  ///< JSON, of an OpenAI batch row
-  std::string model;      ///< as an OpenAI batch row spells it
-  std::string kept;       ///< the row's own columns, as fields that go first: `"a":1,"b":2,`
+  std::string id;                    ///< JSON: the row's own id, else its index
+  std::string custom_id;             ///< JSON, of an OpenAI batch row
+  std::vector<std::string> choices;  ///< the row's own labels; none: the job's
+  std::string model;                 ///< as an OpenAI batch row spells it
+  std::string kept;  ///< the row's own columns, as fields that go first: `"a":1,"b":2,`
   std::uint64_t index = 0;
   std::uint64_t hash = 0;  ///< of the row's bytes
   bool has_own_id = false;
@@ -48,6 +50,12 @@ std::string encode_embedding(const RowReply& reply, const Embedding& embedding);
 /// scores of the `top_k` best labels, or of all (0), in the order of `labels`.
 std::string encode_classification(const RowReply& reply, const Classification& result,
                                   std::span<const std::string> labels, std::int64_t top_k);
+
+/// {"id", "label", "probability", "probabilities": {label: probability}, "prompt_tokens"}, or
+/// {"id", "error"}; the probabilities of the `top_k` likeliest labels, or of all (0), in the order
+/// of `labels`. In OpenAI's batch output the label is the text.
+std::string encode_choice(const RowReply& reply, const Choice& choice,
+                          std::span<const std::string> labels, std::int64_t top_k);
 
 /// {"id", "masks": [[{"token", "token_id", "probability"}]], "prompt_tokens"}, or {"id", "error"}.
 std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill);

@@ -24,16 +24,20 @@ enum class RowTask : std::uint8_t {
   embed,      ///< a vector
   classify,   ///< a label, and scores
   fill_mask,  ///< tokens for each mask
+  choose,     ///< one of given labels
 };
 
 /// As verbs have it: "fill-mask".
 constexpr std::string_view name_of(RowTask task) {
-  constexpr std::string_view names[] = {"generate", "translate", "embed", "classify", "fill-mask"};
+  constexpr std::string_view names[] = {"generate", "translate", "embed",
+                                        "classify", "fill-mask", "choose"};
   return names[static_cast<std::size_t>(task)];
 }
 
 /// Whole texts are read, alone or in pairs; nothing is generated.
-constexpr bool reads_texts(RowTask task) { return task >= RowTask::embed; }
+constexpr bool reads_texts(RowTask task) {
+  return task >= RowTask::embed && task <= RowTask::fill_mask;
+}
 
 struct RowSettings {
   RowFormat format = RowFormat::jsonl;
@@ -49,6 +53,8 @@ struct RowSettings {
   std::optional<bool> truncate;  ///< see Request::truncate; a row's own goes first
   /// The row's own columns that go into its answer: none, all (an empty list) or these.
   std::optional<std::vector<std::string>> keep_columns;
+  std::vector<std::string> choices;  ///< labels to choose from; a row's own go first
+  std::string choices_column;        ///< which holds each row's labels; empty: "choices" may
   std::int64_t top_k = 0;  ///< labels or tokens that an answer lists; 0: the task's default
 };
 

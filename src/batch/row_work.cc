@@ -8,17 +8,23 @@ namespace {
 
 constexpr std::int64_t default_candidates = 5;
 
-std::string line_of(const RowReply& reply, const Result& result, Engine&, std::int64_t) {
+std::string line_of(const RowReply& reply, const Result& result, Engine&, const RowSettings&) {
   return encode_result(reply, result);
 }
-std::string line_of(const RowReply& reply, const Embedding& embedding, Engine&, std::int64_t) {
+std::string line_of(const RowReply& reply, const Embedding& embedding, Engine&,
+                    const RowSettings&) {
   return encode_embedding(reply, embedding);
 }
 std::string line_of(const RowReply& reply, const Classification& result, Engine& engine,
-                    std::int64_t top_k) {
-  return encode_classification(reply, result, engine.labels(), top_k);
+                    const RowSettings& settings) {
+  return encode_classification(reply, result, engine.labels(), settings.top_k);
 }
-std::string line_of(const RowReply& reply, const MaskFill& fill, Engine&, std::int64_t) {
+std::string line_of(const RowReply& reply, const Choice& choice, Engine&,
+                    const RowSettings& settings) {
+  const bool own = !reply.choices.empty();
+  return encode_choice(reply, choice, own ? reply.choices : settings.choices, settings.top_k);
+}
+std::string line_of(const RowReply& reply, const MaskFill& fill, Engine&, const RowSettings&) {
   return encode_mask_fill(reply, fill);
 }
 
@@ -45,7 +51,12 @@ void RowWork::submit(std::uint64_t row, const Request& request) {
   switch (settings_.task) {
     case RowTask::generate:
     case RowTask::translate:
-      return engine_.submit(row, request);
+      // Among rows that generate, those that bring labels choose.
+      if (request.choices.empty()) return engine_.submit(row, request);
+      [[fallthrough]];
+    case RowTask::choose:
+      ++choosing_;
+      return engine_.submit_choice(row, request);
     case RowTask::embed:
       return engine_.submit_embedding(row, request);
     case RowTask::classify:
@@ -55,12 +66,22 @@ void RowWork::submit(std::uint64_t row, const Request& request) {
   }
 }
 
+void RowWork::step_choices() {
+  for (auto& [row, choice] : engine_.step_choices()) {
+    --choosing_;
+    answer(row, choice);
+  }
+}
+
 void RowWork::step() {
   switch (settings_.task) {
     case RowTask::generate:
     case RowTask::translate:
       for (auto& [row, result] : engine_.step()) answer(row, result);
+      if (choosing_ > 0) step_choices();
       return;
+    case RowTask::choose:
+      return step_choices();
     case RowTask::embed:
       for (auto& [row, embedding] : engine_.step_embeddings()) answer(row, embedding);
       return;
@@ -79,7 +100,7 @@ void RowWork::answer(std::uint64_t row, const Answer& answer) {
   const auto reply = replies_.extract(row);
   TRIREME_ASSERT(!reply.empty());
   answers_.push_back({row, answer.error.has_value(),
-                      line_of(reply.mapped(), answer, engine_, settings_.top_k),
+                      line_of(reply.mapped(), answer, engine_, settings_),
                       static_cast<std::uint64_t>(answer.prompt_tokens), new_tokens(answer)});
 }
 

@@ -27,6 +27,7 @@ class RowWork {
 
  private:
   void submit(std::uint64_t row, const Request& request);
+  void step_choices();
   template <typename Answer>
   void answer(std::uint64_t row, const Answer& answer);
 
@@ -34,6 +35,7 @@ class RowWork {
   RowSettings settings_;
   std::map<std::uint64_t, RowReply> replies_;  ///< of rows that the engine is working on
   std::vector<RowResult> answers_;
+  std::uint64_t choosing_ = 0;  ///< rows with labels, which may be among others
 };
 
 }  // namespace trireme

@@ -1,4 +1,7 @@
 // `trireme batch`: the main job, a file of rows in and a file of answers out.
+#include <algorithm>
+
+#include "batch/choices.h"
 #include "cli/arguments.h"
 #include "cli/ranks.h"
 #include "cli/row_job.h"
@@ -7,6 +10,21 @@
 namespace trireme {
 
 namespace {
+
+/// --choices, beside which nothing is sampled.
+void add_choices(CLI::App& app, std::string& choices) {
+  app.add_option("--choices", choices,
+                 "Answer each row with one of these labels, and how likely each is: a file with a\n"
+                 "label a line, or a,b,c, or {column} for each row's own")
+      ->type_name("FILE|a,b,c");
+}
+
+void settle_choices(CLI::App& app, const std::string& choices, BatchJob& job) {
+  if (app.count("--choices") == 0) return;
+  refuse_beside_choices(app);
+  take_choices(choices, job.rows);
+  job.rows.top_k = std::max<std::int64_t>(0, job.rows.sampling.top_k.value_or(0));
+}
 
 bool parse(BatchJob& job, int argc, char** argv) {
   Arguments arguments(
@@ -17,6 +35,8 @@ bool parse(BatchJob& job, int argc, char** argv) {
       {"trireme batch --model demo/llama -i demo/prompts.jsonl -o out.jsonl -dp 2",
        "trireme batch -m demo/llama -i questions.csv -o out.jsonl --chat \\\n"
        "    --prompt-template \"Classify {question} as one of {labels}\" --max-new-tokens 10",
+       "trireme batch -m demo/llama -i reviews.csv -o out.jsonl --choices positive,negative \\\n"
+       "    --prompt-template \"{review}\\nThis review is \"",
        "mpirun -n 4 trireme batch -m DIR -i rows.jsonl -o out.jsonl -tp 2 -pp 2"});
   CLI::App& app = arguments.app();
   add_row_job(arguments, job,
@@ -26,12 +46,16 @@ bool parse(BatchJob& job, int argc, char** argv) {
   app.get_option("--output")->required();
   app.add_flag("--chat", job.rows.chat,
                "Prompts are users' messages: apply the model's chat template");
+  std::string choices;
+  add_choices(app, choices);
   arguments.add_sampling(job.rows.sampling);
   arguments.add_model(job.options, &job.rows.sampling.seed);
   app.get_option("--model")->required();
   arguments.add_plan(job.options);
   arguments.add_machine(job.options);
-  return arguments.parse(argc, argv);
+  if (!arguments.parse(argc, argv)) return false;
+  settle_choices(app, choices, job);
+  return true;
 }
 
 }  // namespace

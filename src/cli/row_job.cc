@@ -231,6 +231,17 @@ void refuse_row_flags(CLI::App& app, const std::vector<std::string>& more) {
   }
 }
 
+void refuse_beside_choices(CLI::App& app) {
+  for (const char* flag : {"--max-new-tokens", "--temperature", "--top-p", "--min-p",
+                           "--repetition-penalty", "--stop", "--ignore-eos"}) {
+    if (app.count(flag) == 0) continue;
+    throw Error(ErrorKind::usage,
+                fmt::format("{}: says how tokens are chosen, but with --choices the answer is the "
+                            "likeliest label; leave it out",
+                            flag));
+  }
+}
+
 int run_row_job(BatchJob job, const RowVerb& verb, const std::vector<std::string>& arguments) {
   place_devices(job.options);
   job.now = present();

@@ -28,6 +28,10 @@ void add_truncation(CLI::App& app, std::optional<bool>& truncate, bool cuts);
 /// Throws Error(usage) where a flag of add_row_job() or of `more` is given without -i.
 void refuse_row_flags(CLI::App& app, const std::vector<std::string>& more);
 
+/// Throws Error(usage) where a flag that concerns the choice of tokens stands beside --choices.
+/// --top-k does not: it says how many labels an answer lists.
+void refuse_beside_choices(CLI::App& app);
+
 struct RowVerb {
   VerbNeeds needs;
   /// Settles what depends on the model, once it is known to be of a right kind; on one process of

@@ -2,16 +2,21 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <iostream>
+#include <numeric>
 #include <string>
 
+#include "batch/choices.h"
 #include "batch/json_text.h"
 #include "cli/arguments.h"
 #include "cli/one_text.h"
 #include "cli/output.h"
 #include "cli/ranks.h"
+#include "cli/row_job.h"
 #include "cli/signals.h"
 #include "cli/sizes.h"
 #include "cli/terminal.h"
@@ -31,6 +36,8 @@ struct RunSettings {
   std::optional<std::string> prompt;
   bool chat = false;
   std::string system;
+  std::vector<std::string> choices;  ///< labels that an answer must be one of; none: any text
+  std::int64_t listed = 0;           ///< how many of them are told of; 0: all
   bool stats = false;
 };
 
@@ -66,12 +73,15 @@ class Session {
 
   /// Streams the answer. Returns its exit code.
   int answer(const std::string& prompt);
+  /// The same with labels: prints the likeliest.
+  int choose(const std::string& prompt);
   /// A line, an answer, a line, ...
   int converse();
 
  private:
   using Clock = std::chrono::steady_clock;
   Request request_for(const std::string& prompt);
+  void print_probabilities(const Choice& choice) const;
   void print_stats(const Result& result, Clock::time_point start, Clock::time_point first) const;
 
   Engine& engine_;
@@ -84,6 +94,7 @@ class Session {
 Request Session::request_for(const std::string& prompt) {
   Request request;
   request.sampling = settings_.sampling;
+  request.choices = settings_.choices;
   if (settings_.chat) {
     if (!is_valid_utf8(prompt)) throw Error(ErrorKind::input, "the prompt is not valid UTF-8");
     conversation_.add("user", prompt);
@@ -94,7 +105,43 @@ Request Session::request_for(const std::string& prompt) {
   return request;
 }
 
+int Session::choose(const std::string& prompt) {
+  engine_.submit_choice(tag_++, request_for(prompt));
+  if (settings_.chat) conversation_.take_back();  // each prompt is asked about by itself
+  std::vector<Engine::FinishedChoice> finished;
+  while (finished.empty() && !stop_requested()) finished = engine_.step_choices();
+  if (finished.empty()) return interrupted + stop_signal();
+  const Choice& choice = finished[0].choice;
+  if (choice.error) {
+    print_error(choice.error->message);
+    return exit_code(ErrorKind::input);
+  }
+  out_.write(settings_.choices[static_cast<std::size_t>(choice.label)] + "\n");
+  out_.flush();
+  if (settings_.stats) print_probabilities(choice);
+  return 0;
+}
+
+/// The likeliest first; the first of equals.
+void Session::print_probabilities(const Choice& choice) const {
+  std::vector<std::size_t> order(choice.probabilities.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::greater{},
+                           [&](std::size_t i) { return choice.logprobs[i]; });
+  if (settings_.listed > 0) {
+    order.resize(std::min(order.size(), static_cast<std::size_t>(settings_.listed)));
+  }
+  std::string line;
+  for (const std::size_t i : order) {
+    line += fmt::format("{}{} {:.4f}", line.empty() ? "[" : ", ", settings_.choices[i],
+                        choice.probabilities[i]);
+  }
+  line += fmt::format("; {} prompt tokens]", choice.prompt_tokens);
+  std::fprintf(stderr, "%s\n", paint(look_at_terminal(STDERR_FILENO), Colour::dim, line).c_str());
+}
+
 int Session::answer(const std::string& prompt) {
+  if (!settings_.choices.empty()) return choose(prompt);
   const auto start = Clock::now();
   auto first = start;
   bool any = false;
@@ -173,6 +220,19 @@ int drive(Engine& engine, const RunSettings& settings) {
   return stop_requested() ? interrupted + stop_signal() : session.answer(prompt);
 }
 
+void settle_choices(CLI::App& app, const std::string& text, RunSettings& settings) {
+  if (app.count("--choices") == 0) return;
+  refuse_beside_choices(app);
+  RowSettings rows;
+  take_choices(text, rows);
+  if (!rows.choices_column.empty()) {
+    throw Error(ErrorKind::usage,
+                fmt::format("--choices {}: one prompt has no columns; name the labels", text));
+  }
+  settings.choices = std::move(rows.choices);
+  settings.listed = std::max<std::int64_t>(0, settings.sampling.top_k.value_or(0));
+}
+
 bool parse(RunSettings& settings, int argc, char** argv) {
   Arguments arguments(
       "run",
@@ -189,7 +249,13 @@ bool parse(RunSettings& settings, int argc, char** argv) {
   app.add_option("--system", settings.system, "The system's message, with --chat")
       ->type_name("TEXT");
   app.add_flag("--stats", settings.stats,
-               "Print tokens per second on standard error [on a terminal]");
+               "Print tokens per second, or the labels' probabilities, on standard error [on a\n"
+               "terminal]");
+  std::string choices;
+  app.add_option("--choices", choices,
+                 "Answer with one of these labels, the likeliest: a file with a label a line, or\n"
+                 "a,b,c")
+      ->type_name("FILE|a,b,c");
   arguments.add_sampling(settings.sampling);
   arguments.add_model(settings.options, &settings.sampling.seed);
   app.get_option("--model")->required();
@@ -198,6 +264,7 @@ bool parse(RunSettings& settings, int argc, char** argv) {
   arguments.add_exit_code(5, "stopped: a rank died or hung");
   arguments.add_exit_code(130, "interrupted with Ctrl-C (143: ended by SIGTERM)");
   if (!arguments.parse(argc, argv)) return false;
+  settle_choices(app, choices, settings);
   if (settings.options.data_parallel_size > 1) {
     throw Error(ErrorKind::usage,
                 "--data-parallel-size: `run` has one prompt, which one replica answers; use -tp or "

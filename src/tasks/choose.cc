@@ -97,8 +97,8 @@ void Chooser::start(std::uint64_t tag, const Request& request) {
                     length, prompt.longest, replica_.max_sequence_tokens()));
   }
   sequence.tree = std::shared_ptr<const TokenTree>(prompt.labels, &prompt.labels->tree);
-  const auto read = static_cast<std::int64_t>(
-      sequence.source.empty() ? sequence.tokens.size() : sequence.source.size());
+  const auto read = static_cast<std::int64_t>(sequence.source.empty() ? sequence.tokens.size()
+                                                                      : sequence.source.size());
   prompt_tokens_ += read;
   const std::uint64_t number = sequences_.add(*this, std::move(sequence));
   active_.emplace(number, Active{tag, prompt.labels, read});

@@ -37,8 +37,8 @@ class GenerationDefaults {
 
   const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
   std::optional<std::int32_t> bos_token() const { return bos_token_; }
-  /// What the decoder of `model`, which has a source, begins with. Throws Error(input) where neither
-  /// file says so.
+  /// What the decoder of `model`, which has a source, begins with. Throws Error(input) where
+  /// neither file says so.
   std::int32_t answers_begin_with(const HfConfig& config, const ModelSpec& model) const;
   /// The file says how long an answer may get.
   bool says_how_long() const { return defaults_.max_new_tokens || max_length_; }

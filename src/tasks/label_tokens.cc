@@ -9,7 +9,8 @@ namespace trireme {
 namespace {
 
 bool begins_with(std::span<const std::int32_t> ids, std::span<const std::int32_t> beginning) {
-  return ids.size() >= beginning.size() && std::ranges::equal(ids.first(beginning.size()), beginning);
+  return ids.size() >= beginning.size() &&
+         std::ranges::equal(ids.first(beginning.size()), beginning);
 }
 
 bool ends_with(std::span<const std::int32_t> ids, std::span<const std::int32_t> end) {
