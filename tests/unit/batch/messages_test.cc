@@ -25,6 +25,8 @@ std::vector<BatchMessage> examples() {
   sample.busy_ns = 5;
   sample.step_tokens[step_classes - 1] = 6;
   sample.multiply_adds_per_token = 7;
+  settings.choices = {"yes", "no, never"};
+  settings.choices_column = "labels";
   return {ReadyMessage{64},
           JobMessage{settings},
           JobMessage{},
@@ -55,6 +57,8 @@ TEST(Messages, RoundTrip) {
   EXPECT_EQ(job.settings.truncate, false);
   EXPECT_EQ(job.settings.top_k, 3);
   EXPECT_EQ(job.settings.keep_columns, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(job.settings.choices, (std::vector<std::string>{"yes", "no, never"}));
+  EXPECT_EQ(job.settings.choices_column, "labels");
   const auto rows = std::get<RowsMessage>(decode(encode(examples()[3])));
   EXPECT_EQ(rows.rows[0].bytes, "bytes\n");
   EXPECT_EQ(rows.rows[1].defect, RowDefect::too_long);

@@ -15,8 +15,14 @@ TEST(StepPlan, RoundTrips) {
       {.tokens = {5, 8, 9}, .blocks = {0}, .sample = true, .penalized = {5}, .drafts = 2});
   plan.sequences.back().sampler.top_p = 0.5f;
   plan.sequences.front().targets = {2, -1};
+  plan.sequences.push_back({.tokens = {1, 2}, .targets = {4, 5, 6}, .target_counts = {0, 3}});
+  plan.copies = {{3, 9}, {9, 4}};
   const StepPlan copy = decode_plan(encode(plan));
-  ASSERT_EQ(copy.sequences.size(), 2u);
+  ASSERT_EQ(copy.copies.size(), 2u);
+  EXPECT_EQ(copy.copies[1].from, 9);
+  EXPECT_EQ(copy.copies[1].to, 4);
+  ASSERT_EQ(copy.sequences.size(), 3u);
+  EXPECT_EQ(copy.sequences[2].target_counts, plan.sequences[2].target_counts);
   EXPECT_EQ(copy.sequences[0].position_begin, 64);
   EXPECT_EQ(copy.sequences[0].blocks, plan.sequences[0].blocks);
   EXPECT_EQ(copy.sequences[0].targets, plan.sequences[0].targets);
@@ -24,7 +30,7 @@ TEST(StepPlan, RoundTrips) {
   EXPECT_EQ(copy.sequences[1].sampler.top_p, 0.5f);
   EXPECT_EQ(copy.sequences[1].penalized, plan.sequences[1].penalized);
   EXPECT_EQ(copy.sequences[1].drafts, 2);
-  EXPECT_EQ(copy.rows(), 5);
+  EXPECT_EQ(copy.rows(), 7);
 }
 
 TEST(StepPlan, ResultsRoundTripAndCutMessagesAreRefused) {
@@ -57,6 +63,15 @@ TEST(StepPlan, DraftsThatTheTokensCannotHoldAreRefused) {
   StepPlan unsampled;
   unsampled.sequences.push_back({.tokens = {5, 8}, .drafts = 1});
   EXPECT_THROW(decode_plan(encode(unsampled)), Error);
+}
+
+TEST(StepPlan, TargetsThatTheirCountsDoNotGiveAreRefused) {
+  for (const std::vector<std::int32_t>& counts :
+       std::vector<std::vector<std::int32_t>>{{3}, {1, 1}, {4, -1}, {1, 1, 1}}) {
+    StepPlan plan;
+    plan.sequences.push_back({.tokens = {5, 8}, .targets = {1, 2, 3}, .target_counts = counts});
+    EXPECT_THROW(decode_plan(encode(plan)), Error);
+  }
 }
 
 TEST(StepPlan, TokensAreChosenAsLongAsTheDraftsHold) {
