@@ -211,6 +211,18 @@ TEST(TreeScheduler, WhatATextAsksAboutIsNotTakenFromAnother) {
       {longer, shorter});
 }
 
+TEST(TreeScheduler, WhatIsWrittenAgainIsNotRemembered) {
+  const std::vector<std::int32_t> text(40, 5);
+  Ways ways(2, std::vector<std::int32_t>(40, 6));
+  ways[1][0] = 7;
+  const Row walked = row_of(1, text, ways);
+  std::vector<std::int32_t> longer = text;
+  longer.insert(longer.end(), ways[0].begin(), ways[0].end());
+  const Row after = row_of(2, longer, {{1, 2}});
+  run({.blocks = 50, .max_sequences = 1, .max_step_tokens = 512, .max_model_len = 128},
+      {walked, after});
+}
+
 TEST(TreeScheduler, CancelledTreesGoAltogether) {
   Ways ways;
   for (std::int32_t i = 0; i < 60; ++i) ways.push_back({100 + i, 7, 8});
