@@ -1,5 +1,5 @@
-// kill -9 while whole texts are read: vectors, labels, masks and answers of an encoder-decoder come
-// out as in a run that nothing disturbs.
+// kill -9 while whole texts are read or labels chosen: vectors, labels, masks and answers of an
+// encoder-decoder come out as in a run that nothing disturbs.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -17,14 +17,20 @@ class TextJob : public Job {
       : Job(0, {"--load-format", "dummy", "--max-num-seqs", "2"}) {
     const std::filesystem::path model = file("model");
     std::filesystem::create_directory(model);
-    const bool translates = verb == "translate";
+    const bool answers = verb == "translate" || verb == "choose";
     const std::string data = std::string(TRIREME_SOURCE_DIR) + "/tests/data/texts/";
-    std::filesystem::copy(data + (translates ? "t5" : "classify") + "/tokenizer.json",
+    std::filesystem::copy(data + (answers ? "t5" : "classify") + "/tokenizer.json",
                           model / "tokenizer.json");
-    write_file(model / "config.json", translates ? t5() : bert(verb));
-    set_verb({verb, "--model", model});
+    write_file(model / "config.json", answers ? t5() : bert(verb));
+    if (verb == "choose") {
+      set_verb({"batch", "--model", model, "--choices", choices});
+    } else {
+      set_verb({verb, "--model", model});
+    }
     write_file(input(), rows());
   }
+
+  static constexpr const char* choices = "winter,summer,winter of war,the sun,the summer sun";
 
  private:
   static std::string bert(const std::string& verb) {
@@ -97,8 +103,24 @@ TEST_P(KillTexts, AJobThatWasKilledGoesOn) {
   EXPECT_TRUE(job.written() == job.expected());
 }
 
+TEST(ChoicesResume, NotWithOtherLabels) {
+  TextJob job("choose");
+  const std::uintmax_t share = job.expected().size() / 6;
+  const auto running = job.start({});
+  ASSERT_TRUE(job.await_growth(*running, share)) << running->wait().err;
+  send_signal(running->pid(), SIGKILL);
+  EXPECT_EQ(running->wait().exit_code, 128 + SIGKILL);
+  job.set_verb({"batch", "--model", job.file("model"), "--choices", "winter,summer"});
+  const Outcome other = job.run({});
+  EXPECT_EQ(other.exit_code, 2) << other.err;
+  EXPECT_NE(other.err.find("choices"), std::string::npos) << other.err;
+  job.set_verb({"batch", "--model", job.file("model"), "--choices", TextJob::choices});
+  EXPECT_EQ(job.run({}).exit_code, 0);
+  EXPECT_TRUE(job.written() == job.expected());
+}
+
 INSTANTIATE_TEST_SUITE_P(Verbs, KillTexts,
-                         ::testing::Values("embed", "classify", "fill-mask", "translate"),
+                         ::testing::Values("embed", "classify", "fill-mask", "translate", "choose"),
                          [](const auto& param) {
                            return param.param == "fill-mask" ? "fill_mask" : param.param;
                          });
