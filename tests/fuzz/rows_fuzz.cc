@@ -66,6 +66,11 @@ void answer_rows(RowReader& reader, RowCodec& codec, RowTask task) {
     result.error = decoded.error;
     tables.add(encode_result(decoded.reply, result));
     tables.add(encode_embedding(decoded.reply, {.values = {0.5f}, .error = decoded.error}));
+    Choice chosen{.probabilities = {0.5f, 0.5f}, .logprobs = {-1, -1}, .error = decoded.error};
+    const std::vector<std::string>& labels = decoded.request.choices;
+    chosen.probabilities.resize(labels.size());
+    chosen.logprobs.resize(labels.size());
+    if (!labels.empty()) tables.add(encode_choice(decoded.reply, chosen, labels, 1));
     if (decoded.error) tables.add(encode_error(decoded.reply, *decoded.error));
   }
 }
@@ -112,7 +117,8 @@ void read_rows(std::uint8_t choice, std::string_view bytes) {
   settings.format = reader.format();
   settings.delimiter = reader.delimiter();
   settings.csv_header = reader.csv_header();
-  settings.task = static_cast<RowTask>(choice % 7 % 5);
+  settings.task = static_cast<RowTask>(choice % 7 % 6);
+  settings.choices = {"yes", "no"};
   settings.token_ids = options.token_ids;
   settings.chat = (choice & 16) != 0;
   if ((choice & 32) != 0) settings.prompt_template = "{prompt} and {prompt}";
