@@ -34,8 +34,16 @@ double share(double part, double whole) {
 
 }  // namespace
 
-double RankStats::Rank::busy_share() const { return share(as_seconds(total.busy_ns), seconds); }
-double RankStats::Rank::waited_share() const { return share(as_seconds(total.waited_ns), seconds); }
+// What is counted in seconds begins with the first sample, which comes a little after the first
+// step.
+double RankStats::Rank::busy_share() const {
+  return share(as_seconds(total.busy_ns),
+               std::max(seconds, as_seconds(total.busy_ns + total.waited_ns)));
+}
+double RankStats::Rank::waited_share() const {
+  return share(as_seconds(total.waited_ns),
+               std::max(seconds, as_seconds(total.busy_ns + total.waited_ns)));
+}
 
 void RankStats::sample(int replica, int rank, const RankSample& sample, double now) {
   State& state = states_[{replica, rank}];

@@ -257,7 +257,9 @@ std::string report_page(const RunSummary& s, const std::vector<RankTrace>& trace
   page += header(s) + tiles(s);
   page += section("Timeline",
                   "A few steps in the middle of the run. Each line is a rank; a bar is one step of "
-                  "it. What is between the bars is time that the pipeline loses.",
+                  "it. What is between the bars is time that the pipeline loses; the many short "
+                  "waits within a step are "
+                  "drawn as one, at its end.",
                   timeline(traces, start_ns));
   page += section("Ranks",
                   "Busy: computing. Waited: with work at hand, for other ranks. The rest: no work. "

@@ -128,6 +128,16 @@ TEST(RankStats, RestartsAddUpAndOldNewsIsIgnored) {
   EXPECT_NEAR(stats.kv_use().value(), 0.25, 1e-9);
 }
 
+TEST(RankStats, SharesOfTheTimeAddUpToAllOfItAtMost) {
+  RankStats stats;
+  RankSample sample = sample_at(1, 0.9, 10);
+  sample.waited_ns = second;
+  stats.sample(0, 0, sample, 1);  // seen late: no time has passed since
+  const RankStats::Rank& rank = *stats.ranks()[0];
+  EXPECT_NEAR(rank.busy_share() + rank.waited_share(), 1, 1e-9);
+  EXPECT_NEAR(rank.busy_share(), 0.9 / 1.9, 1e-9);
+}
+
 /// One of three replicas at half the rate of the others, for `seconds`.
 std::vector<ProgressState::Straggler> stragglers_after(double seconds, bool at_work) {
   RankStats stats;
