@@ -1,7 +1,9 @@
 // TLS with a shared key, byte by byte: who knows the key gets through, nobody else does.
 #include "net/tls.h"
 
+#include <openssl/ec.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include <random>
 
@@ -100,8 +102,24 @@ TEST_F(Tls, ClientsWithoutAKeyOrWithAnotherSuiteAreRefused) {
   EXPECT_EQ(at_server_, "");
 }
 
+/// A certificate that its owner has signed himself.
+void add_certificate(SSL_CTX* context) {
+  EVP_PKEY* const pair = EVP_EC_gen("P-256");
+  X509* const certificate = X509_new();
+  X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_set_pubkey(certificate, pair);
+  X509_sign(certificate, pair, EVP_sha256());
+  ASSERT_EQ(SSL_CTX_use_certificate(context, certificate), 1);
+  ASSERT_EQ(SSL_CTX_use_PrivateKey(context, pair), 1);
+  X509_free(certificate);
+  EVP_PKEY_free(pair);
+}
+
+/// It has a certificate in place of the key, which other clients of TLS might take.
 TEST_F(Tls, AServerThatKnowsNoKeyIsRefused) {
   Foreign foreign(TLS_server_method());
+  add_certificate(foreign.context());
   SSL* const ssl = SSL_new(foreign.context());
   BIO* const in = BIO_new(BIO_s_mem());
   BIO* const out = BIO_new(BIO_s_mem());
