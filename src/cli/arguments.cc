@@ -10,8 +10,8 @@
 #include "cli/output.h"
 #include "cli/ranks.h"
 #include "cli/sizes.h"
-#include "core/suggest.h"
 #include "cli/terminal.h"
+#include "core/suggest.h"
 #include "trireme/error.h"
 
 namespace trireme {

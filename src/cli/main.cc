@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "cli/output.h"
-#include "core/suggest.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "core/suggest.h"
 #include "trireme/engine.h"
 #include "trireme/ranks.h"
 

@@ -70,7 +70,8 @@ std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Span>> spans_of(
   for (simdjson::dom::element event : document["traceEvents"]) {
     if (std::string_view(event["ph"]) != "X") continue;
     const double begin = event["ts"];
-    tracks[{event["pid"], event["tid"]}].push_back({begin, begin + static_cast<double>(event["dur"])});
+    tracks[{event["pid"], event["tid"]}].push_back(
+        {begin, begin + static_cast<double>(event["dur"])});
   }
   return tracks;
 }
@@ -117,7 +118,8 @@ TEST(TraceFile, LeavesOutTheOldestOfTooMany) {
   rank.dropped = 7;
   const std::string text = trace_of({rank}, {});
   ASSERT_EQ(parser.parse(text).get(document), simdjson::SUCCESS);
-  EXPECT_EQ(document["otherData"]["steps_left_out"].get_uint64().value(), most_traced_records + 1 + 7);
+  EXPECT_EQ(document["otherData"]["steps_left_out"].get_uint64().value(),
+            most_traced_records + 1 + 7);
 }
 
 TEST(TraceRing, KeepsTheYoungestAndDropsNonsense) {
