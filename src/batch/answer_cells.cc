@@ -68,7 +68,9 @@ const std::vector<Cell>& AnswerCells::of(std::string_view json_line) {
     const Found body = line["response"]["body"], choice = body["choices"].at(0);
     const Found content = choice["message"]["content"], usage = body["usage"];
     set("id", cell_of(line["custom_id"]));
-    set("text", cell_of(content.error() == simdjson::SUCCESS ? content : choice["text"]));
+    const Found text = content.error() == simdjson::SUCCESS ? content : choice["text"];
+    set("text", cell_of(text));
+    set("label", cell_of(text));  // where one was chosen
     set("embedding", cell_of(body["data"].at(0)["embedding"]));
     set("prompt_tokens", cell_of(usage["prompt_tokens"]));
     set("completion_tokens", cell_of(usage["completion_tokens"]));

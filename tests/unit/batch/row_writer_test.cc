@@ -99,6 +99,10 @@ TEST(RowWriter, OpenAiAnswersAreTakenApart) {
   result.token_ids = {1};
   const std::string chat = encode_result(reply, result);
   const std::string error = encode_error(reply, {"bad", "no"});
+  const std::string chosen = encode_choice(
+      reply, {.label = 1, .probabilities = {0.25, 0.75}, .logprobs = {-2, -1}, .prompt_tokens = 5},
+      std::vector<std::string>{"a", "b"}, 0);
+  EXPECT_EQ(written(form_of("x.txt", RowTask::choose), {chosen, error}), "b\n\n");
   reply.kind = RowReply::Kind::openai_completion;
   const std::string completion = encode_result(reply, result);
   reply.kind = RowReply::Kind::openai_embedding;
