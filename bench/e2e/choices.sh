@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/model"
 
 words="technology,sports,politics,history,science,medicine,business,arts"
-phrases="the old technology,the new sports,politics and history,old history of sports,the science of autumn,new medicine in autumn,the final business,the arts of the year"
+phrases="the old technology,the new sports,new politics and history,old history of sports,the science of autumn,new medicine,a final business,the arts of the red houses"
 instruction="Classify the following question as one of the categories ${words//,/, }. Return only the category name.\nQuestion: "
 questions=("Who was it that first carried the ball over the line in the final of the year before last"
   "Why do the leaves of some trees turn red in autumn while those of others are only ever yellow"
@@ -63,7 +63,7 @@ echo "$rows rows, eight labels; starting takes $start s"
 s=$(seconds batch -i "$work/rows.jsonl" --choices "$words" --stats)
 report "--choices, a word each" "$s" "$rows"
 s=$(seconds batch -i "$work/rows.jsonl" --choices "$phrases" --stats)
-report "--choices, three or four words each" "$s" "$rows"
+report "--choices, two to five words each" "$s" "$rows"
 s=$(seconds batch -i "$work/rows.jsonl" --max-new-tokens 10 --ignore-eos --stats)
 report "generate ten tokens" "$s" "$rows"
 s=$(seconds score -i "$work/apart.jsonl")

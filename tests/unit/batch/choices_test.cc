@@ -133,6 +133,9 @@ TEST(RowChoices, OfOpenAiRows) {
   const DecodedRow decoded = decode(row, taken("yes,no"));
   ASSERT_FALSE(decoded.error);
   EXPECT_EQ(decoded.request.choices, (Labels{"yes", "no"}));
+  std::string own = row;
+  own.insert(own.find("\"max_tokens\""), R"("choices":["a","b"],)");
+  EXPECT_EQ(decode(own, taken("yes,no")).request.choices, (Labels{"a", "b"}));
   Choice choice;
   choice.label = 1;
   choice.probabilities = {0.25f, 0.75f};
