@@ -155,6 +155,7 @@ TEST(TcpRank, ThatFailsTellsTheOthersWhy) {
   TcpRun run(notes, 3, {"fail"});
   EXPECT_EQ(run.exit_code(2), 4);
   EXPECT_EQ(run.exit_code(0), 5);
+  EXPECT_EQ(run.exit_code(1), 5);
   EXPECT_EQ(notes.read("error", 1), "rank 2 failed: no memory left");
 }
 
