@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -118,6 +120,37 @@ INSTANTIATE_TEST_SUITE_P(Plans, KillRank,
                                            Words{"-dp", "2", "-tp", "2"}, Words{"-tp", "2"},
                                            Words{"-pp", "2"}),
                          [](const auto& param) { return name_of(param.param); });
+
+/// What a rank's --stats say of how much of the checkpoint it has read, by replica.
+std::map<int, long> bytes_read(const std::string& err) {
+  std::map<int, long> out;
+  const std::string replica = "\"replica\": ", bytes = "\"checkpoint_bytes_read\": ";
+  for (std::size_t at = err.find(replica); at != std::string::npos;
+       at = err.find(replica, at + 1)) {
+    out[std::stoi(err.substr(at + replica.size()))] =
+        std::stol(err.substr(err.find(bytes, at) + bytes.size()));
+  }
+  return out;
+}
+
+/// The launcher keeps the packed weights that replicas share.
+TEST(KillRankOfTwoReplicas, WhichStartsAgainWithoutReadingTheWeights) {
+  Job job(250, {"--stats", "--max-num-seqs", "2"});
+  job.expected();
+  const auto running = job.start({"-dp", "2"});
+  ASSERT_TRUE(job.await_growth(*running, 1000));
+  const std::vector<Running::Rank> ranks = running->ranks();
+  const auto second = std::find_if(ranks.begin(), ranks.end(),
+                                   [](const Running::Rank& rank) { return rank.replica == 1; });
+  ASSERT_NE(second, ranks.end());
+  send_signal(second->pid, SIGKILL);
+  const Outcome outcome = running->wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::map<int, long> read = bytes_read(outcome.err);
+  ASSERT_TRUE(read.contains(1)) << outcome.err;
+  EXPECT_EQ(read.at(1), 0) << outcome.err;
+  EXPECT_TRUE(job.written() == job.expected());
+}
 
 /// From the last row on: while the output is put in order and takes its name, and the journal goes.
 TEST(KillAtTheEnd, WhileTheOutputIsCompleted) {
