@@ -31,7 +31,7 @@ cp tests/data/gguf/tokenizers/*.gguf tests/data/gguf/models/llama_factors/model.
 
 for target in "${targets[@]}"; do
   corpus=build/fuzz/corpus/$target
-  mkdir -p "$corpus"
+  mkdir -p "$corpus" "$seeds/${target%_fuzz}"
   echo "== $target, $seconds s"
   build/fuzz/"$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
     -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/$target-" \
