@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:?usage: reliability.sh BUILD_FOLDER}
-tests=(fault_ledger_test fault_test fault_hang_test batch_kill_test)
+tests=(fault_ledger_test fault_test fault_hang_test fault_join_test batch_kill_test)
 cmake --build "$build" --target trireme "${tests[@]}"
 echo "$(uname -sr), $(nproc) cores, $(date -u +%F)"
 log=$(mktemp)
