@@ -50,11 +50,12 @@ JoinLink::Event JoinLink::turn() {
     connecting_.reset();
     return Event::connected;
   }
+  if (!connecting_->failed()) return Event::none;
+  // None of the host's addresses has another answer.
   if (connecting_->other_key()) {
     fail(ErrorKind::usage,
          "{}: the keys differ; --join-key must name a copy of the coordinator's key", text_);
   }
-  if (!connecting_->failed()) return Event::none;
   reason_ = connecting_->reason();
   connecting_.reset();
   try_at_ = now + pause_;
