@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/error.h"
 
@@ -164,8 +165,14 @@ bool BatchServer::hand_out(Coordinator::WorkerId worker) {
   return !rows.empty();
 }
 
+/// Rows that an earlier run has answered are passed over, for a while only: whoever owns the
+/// channels has others to listen to.
 void BatchServer::read_rows() {
-  while (!input_ended_ && !draining_ && coordinator_.wants_rows() && input_.ready()) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds at_most{500};
+  const Clock::time_point until = Clock::now() + at_most;
+  while (Clock::now() < until && !input_ended_ && !draining_ && coordinator_.wants_rows() &&
+         input_.ready()) {
     std::optional<RawRow> row = input_.next();
     if (row) {
       take_row(std::move(*row));
