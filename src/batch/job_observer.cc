@@ -89,6 +89,10 @@ void JobObserver::keep_trace(int replica, int rank, const TraceRing& ring) {
 }
 
 std::string rank_name(const Options& options, int replica, int rank) {
+  // Of a worker that has joined, whose plan is its own.
+  if (replica >= options.data_parallel_size) {
+    return fmt::format("replica {} (joined), rank {}", replica, rank);
+  }
   const int tp = std::max(1, options.tensor_parallel_size);
   std::string name = options.data_parallel_size > 1 ? fmt::format("replica {}, ", replica) : "";
   name += fmt::format("rank {}", rank);
