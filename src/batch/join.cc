@@ -34,6 +34,21 @@ bool is(const std::string& encoded) {
   return !encoded.empty() && encoded[0] == kind;
 }
 
+/// Of "replica-3", as the replicas of the coordinator's host are called.
+std::optional<int> local_number(std::string_view name) {
+  constexpr std::string_view prefix = "replica-";
+  constexpr std::size_t most_digits = 6;
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  const bool digits = name.find_first_not_of("0123456789") == name.npos;
+  if (name.empty() || name.size() > most_digits || !digits) return std::nullopt;
+  return std::stoi(std::string(name));
+}
+
+const char* how_it_ended(Bye why) {
+  return why == Bye::done ? "the job is done" : "the job has stopped before it was done";
+}
+
 std::string rows_text(std::uint64_t rows) {
   return fmt::format("{} row{}", rows, rows == 1 ? "" : "s");
 }
@@ -232,7 +247,9 @@ void JoinedWorkers::take_first(Guest& guest, const JoinMessage& message) {
 void JoinedWorkers::welcome(Guest& guest, const HelloMessage& hello) {
   for (const auto& other : guests_) {
     if (!other->stream || !other->is_worker() || other->instance != hello.instance) continue;
-    // It has come back before anybody noticed that it was gone.
+    // It has come back before anybody noticed that it was gone; who was asked to leave still is.
+    guest.draining = guest.draining || other->draining;
+    guest.ids.insert(guest.ids.end(), other->ids.begin(), other->ids.end());
     forget_replicas(*other);
     other->stream.reset();
   }
@@ -269,19 +286,14 @@ std::string JoinedWorkers::names() const {
 }
 
 void JoinedWorkers::start_leaving(Guest& asker, const LeaveRequest& request) {
-  constexpr std::string_view local = "replica-";
   asker.name = request.name;
   asker.enter(Guest::State::asking);
   if (Guest* const worker = find(request.name)) {
     handlers_.on_notice(fmt::format("worker {} was asked to leave", request.name));
     return drain(*worker);
   }
-  const bool is_local =
-      request.name.starts_with(local) &&
-      request.name.find_first_not_of("0123456789", local.size()) == std::string::npos;
-  constexpr std::size_t most_digits = 6;
-  const std::string number = is_local ? request.name.substr(local.size(), most_digits) : "";
-  if (!number.empty() && handlers_.leave_local(std::stoi(number))) return;
+  const std::optional<int> number = local_number(request.name);
+  if (number && handlers_.leave_local(*number)) return;
   post(asker, RefusalMessage{fmt::format("no worker is called {} ({}; replicas of the "
                                          "coordinator's host are replica-0, replica-1, ...)",
                                          request.name, names())});
@@ -348,6 +360,15 @@ std::uint64_t JoinedWorkers::rows_of(const Guest& guest) const {
   return rows;
 }
 
+/// By somebody's name, of a worker's or of this host's replica.
+std::uint64_t JoinedWorkers::rows_of(const std::string& name) const {
+  for (const auto& guest : guests_) {
+    if (!guest->ids.empty() && guest->name == name) return rows_of(*guest);
+  }
+  const std::optional<int> number = local_number(name);
+  return number ? server_.rows_answered(static_cast<WorkerId>(*number)) : 0;
+}
+
 void JoinedWorkers::say_goodbye(Guest& guest) {
   const std::uint64_t rows = rows_of(guest);
   forget_replicas(guest);
@@ -390,12 +411,14 @@ bool JoinedWorkers::may_go_on() {
   return NetClock::now() - *alone_since_ < patience_when_alone;
 }
 
-void JoinedWorkers::end(Bye why, const std::string& text, const std::function<bool()>& hurry) {
+void JoinedWorkers::end(Bye why, const std::function<bool()>& hurry) {
   std::erase_if(guests_, [](const auto& guest) { return guest->stream == nullptr; });
   for (const auto& guest : guests_) {
     if (guest->state == Guest::State::parting) continue;
-    const std::uint64_t rows = rows_of(*guest);
-    post(*guest, ByeMessage{why, rows, text});
+    const bool asks = guest->state == Guest::State::asking;
+    // Whom it asked to leave ends with the job.
+    const std::uint64_t rows = asks ? rows_of(guest->name) : rows_of(*guest);
+    post(*guest, ByeMessage{why, rows, asks ? how_it_ended(why) : ""});
     guest->enter(Guest::State::parting);
   }
   const auto until = NetClock::now() + patience_for_parting;

@@ -54,7 +54,7 @@ class JoinedWorkers {
   /// Whoever asked a replica of this host to leave is told that it has.
   void local_left(int replica, std::uint64_t rows);
   /// The job is over: tells everybody, and waits a moment until they have heard.
-  void end(Bye why, const std::string& text, const std::function<bool()>& hurry);
+  void end(Bye why, const std::function<bool()>& hurry);
 
  private:
   struct Guest;
@@ -72,6 +72,7 @@ class JoinedWorkers {
   void close(Guest& guest);
   void forget_replicas(Guest& guest);
   std::uint64_t rows_of(const Guest& guest) const;
+  std::uint64_t rows_of(const std::string& name) const;
   bool at_work(const Guest& guest) const;
   Guest* find(const std::string& name);
   std::string free_name(const std::string& wanted);

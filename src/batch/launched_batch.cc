@@ -1,5 +1,6 @@
 // A batch over ranks that this process starts: the groups of ranks are the workers, and a dead
 // group's rows go to the others.
+#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -50,9 +51,8 @@ class LaunchedBatch {
     } const keep{*this};
     replicas_.start();
     const BatchOutcome outcome = work();
-    const auto hurry = [this] { return stop_requests() > 0; };
-    if (joined_) joined_->end(desk_.done() ? Bye::done : Bye::stopped, "", hurry);
-    if (desk_.done()) replicas_.dismiss(hurry);
+    if (!desk_.done()) end_joined(Bye::stopped);
+    if (desk_.done()) replicas_.dismiss([this] { return stop_requests() > 0; });
     return outcome;
   }
 
@@ -67,7 +67,16 @@ class LaunchedBatch {
       }
       wait_and_receive();
     }
+    // All rows are safe. To write the output may take longer than a silence lasts.
+    end_joined(Bye::done);
     return desk_.finish();
+  }
+
+  /// Nobody is waited for who has been asked twice to stop, or once more while it waits.
+  void end_joined(Bye why) {
+    if (!joined_) return;
+    const int before = stop_requests();
+    joined_->end(why, [&] { return stop_requests() > std::min(before, 1); });
   }
 
   void wait_and_receive() {

@@ -204,6 +204,36 @@ TEST_F(Join, TheBatchIsStopped) {
   expect_said(worker->err(), "stopped before it was done");
 }
 
+/// Writing a large output takes longer than --peer-timeout: nobody waits for it.
+TEST_F(Join, AWorkerIsDoneBeforeTheOutputIsWritten) {
+  start_batch({}, "0", {"env", "TRIREME_TEST_FAIL_POINT=output.rename.before"});
+  worker = start_worker(port(), {"--reconnect-for", "1"});
+  ASSERT_TRUE(said(*batch, "w1 is ready for rows")) << batch->err() << worker->err();
+  give_rest();
+  EXPECT_EQ(batch->wait().exit_code, 128 + SIGKILL) << batch->err();
+  const Outcome outcome = worker->wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  expect_said(outcome.err, "the job is done");
+}
+
+TEST_F(Join, WhoAskedAWorkerToLeaveIsToldThatTheJobHasStopped) {
+  start_both();
+  give(100);
+  ASSERT_TRUE(job.await_growth(*batch, 2000));
+  send_signal(worker_rank(), SIGSTOP);  // it can never leave
+  Running asker({trireme_program(), "worker", "--leave", "w1", "--at",
+                 "127.0.0.1:" + std::to_string(port()), "--join-key", key()},
+                job.env());
+  ASSERT_TRUE(said(*batch, "worker w1 was asked to leave")) << batch->err();
+  send_signal(batch->pid(), SIGINT);
+  ASSERT_TRUE(said(*batch, "finished first")) << batch->err();
+  send_signal(batch->pid(), SIGINT);
+  EXPECT_EQ(batch->wait().exit_code, 5) << batch->err();
+  const Outcome asked = asker.wait();
+  expect_said(asked.err, "the job has stopped before it was done");
+  EXPECT_EQ(asked.err.find("answered 0 rows"), std::string::npos) << asked.err;
+}
+
 /// Killed and started again, the batch finds its worker again, with the model loaded. What that
 /// still had from before belongs to the same rows.
 TEST_F(Join, TheBatchComesBack) {
