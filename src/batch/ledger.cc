@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 
+#include "batch/error_file.h"
 #include "batch/final_output.h"
 #include "batch/journal.h"
 #include "batch/output_file.h"
@@ -220,10 +221,21 @@ std::unique_ptr<RowOutput> open_output(const OutputOptions& options) {
 }
 
 void check_distinct(const std::string& input, const std::string& output) {
+  if (input == "-" || output == "-") return;
   std::error_code error;
-  if (input == "-" || output == "-" || !fs::equivalent(input, output, error)) return;
-  if (!fs::is_regular_file(output, error)) return;
-  fail(ErrorKind::usage, "-o {}: this is the input; choose another file", output);
+  if (fs::equivalent(input, output, error) && fs::is_regular_file(output, error)) {
+    fail(ErrorKind::usage, "-o {}: this is the input; choose another file", output);
+  }
+  fs::path path = fs::weakly_canonical(output, error);
+  if (error) path = output;
+  for (const std::string& beside :
+       {path.string() + ".partial", journal_path(path.string()), error_file_of(path).string()}) {
+    if (!fs::equivalent(input, beside, error)) continue;
+    fail(ErrorKind::usage,
+         "-o {}: the input {} has the name of a file that the job writes beside its output; choose "
+         "another -o",
+         output, input);
+  }
 }
 
 }  // namespace trireme

@@ -63,7 +63,8 @@ std::unique_ptr<RowOutput> open_output(const OutputOptions& options);
 /// Where the journal of an output lies: for messages.
 std::string journal_path(const std::string& output);
 
-/// Throws Error(usage) if both names mean the same file, which the run would destroy.
+/// Throws Error(usage) if the input is a file that the run would destroy: the output, or one that
+/// the run writes beside it.
 void check_distinct(const std::string& input, const std::string& output);
 
 }  // namespace trireme

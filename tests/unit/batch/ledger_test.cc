@@ -302,6 +302,13 @@ TEST(Ledger, ExplainsImpossiblePlaces) {
   const std::string same = scratch.write("in", "x");
   expect_contains(message_of(ErrorKind::usage, [&] { check_distinct(same, same); }), "the input");
   check_distinct(same, scratch.file("out"));
+  for (const char* const beside : {"out.errors.jsonl", "out.jsonl.partial"}) {
+    const std::string input = scratch.write(beside, "{}\n");
+    expect_contains(
+        message_of(ErrorKind::usage, [&] { check_distinct(input, scratch.file("out.jsonl")); }),
+        "beside its output");
+    check_distinct(input, scratch.file("other.jsonl"));
+  }
   check_distinct("-", "-");
 }
 
