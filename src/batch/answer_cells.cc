@@ -81,6 +81,10 @@ const std::vector<Cell>& AnswerCells::of(std::string_view json_line) {
   const std::vector<std::string_view> raw = raw_values(json_line);
   std::size_t index = 0;
   for (const auto [name, value] : line) set(name, cell_of(value, raw.at(index++)));
+  // Among rows that generate, one that has brought labels.
+  if (find("label") == nullptr && line["text"].error() != simdjson::SUCCESS) {
+    set("text", cell_of(line["label"]));
+  }
   set_error(line["error"]);
   return cells_;
 }

@@ -36,6 +36,9 @@ const std::vector<TaskColumns>& all_tasks() {
 }
 
 bool is_own_of_answer(RowTask task, std::string_view name) {
+  // Among rows that generate, those that bring labels choose.
+  if (task != RowTask::choose && !reads_texts(task) && is_own_of_answer(RowTask::choose, name))
+    return true;
   const std::vector<RowColumn> columns = answer_columns(task);
   return name == "error" || std::ranges::find(columns, name, &RowColumn::name) != columns.end();
 }

@@ -75,6 +75,17 @@ TEST(RowWriter, TextIsALineARow) {
       "texts or labels");
 }
 
+TEST(RowWriter, ARowThatChoosesAmongOthersHasItsLabelForText) {
+  const std::vector<std::string> labels{"sea", "seal"};
+  Choice choice;
+  choice.label = 1;
+  choice.probabilities = {0.25f, 0.75f};
+  choice.logprobs = {-2, -1};
+  const std::string line = encode_choice(reply_of("0"), choice, labels, 0);
+  EXPECT_EQ(written(form_of("x.txt"), {line}), "seal\n");
+  EXPECT_NE(written(form_of("x.csv"), {line}).find("\n0,seal,0,,,,\n"), std::string::npos);
+}
+
 TEST(RowWriter, OtherAnswersHaveTheirColumns) {
   const std::vector<std::string> labels{"a", "b"};
   const std::string classified = encode_classification(
@@ -185,6 +196,7 @@ TEST(KeepColumns, NamesThatAnswersHaveAreMarked) {
       R"("prompt":"p","input_text":1,"input_error":2,"input_input_text":3,"input_error_code":4,)");
   EXPECT_EQ(kept_name(RowTask::embed, "text"), "text");
   EXPECT_EQ(kept_name(RowTask::classify, "label"), "input_label");
+  EXPECT_EQ(kept_name(RowTask::generate, "label"), "input_label") << "a row may bring choices";
   EXPECT_EQ(kept_name(RowTask::generate, "input_ids"), "input_ids");
 }
 
