@@ -17,6 +17,8 @@ void JobWatch::sample(int replica, int rank, const RankSample& sample, std::int6
 void JobWatch::tick(const JobCounts& counts, std::int64_t now) {
   counts_ = counts;
   const double at = seconds(now);
+  // At once, not a quarter of a second later: a small job may be over by then.
+  if (!work_began_ && (counts.in_flight > 0 || ranks_.any_ready())) work_began_ = at;
   const double passed = at - ticked_at_;
   if (passed < tick_seconds) return;
   ticked_at_ = at;
@@ -30,7 +32,6 @@ void JobWatch::tick(const JobCounts& counts, std::int64_t now) {
   new_seen_ = fresh;
   in_flight_series_.add(static_cast<double>(counts.in_flight), passed);
   kv_series_.add(ranks_.kv_use().value_or(0), passed);
-  if (!work_began_ && (ranks_.any_ready() || counts.in_flight > 0)) work_began_ = at;
   if (!work_began_) return;  // loading says nothing about the rate
   prompt_rate_.add(at, prompt);
   new_rate_.add(at, fresh);

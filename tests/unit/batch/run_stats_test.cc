@@ -214,6 +214,18 @@ TEST(RowStats, ManyCodesAndRowsTakeBoundedRoom) {
   EXPECT_EQ(stats.dropped_spans(), 5u);
 }
 
+TEST(JobWatch, AJobOfMillisecondsHasRates) {
+  JobWatch watch(0);
+  watch.rows().read({0, 1, "row"}, 0);
+  watch.rows().hand_out({0, 1, "row"}, 0, second / 100);
+  watch.tick({.rows_known = 1, .in_flight = 1}, second / 100);
+  watch.rows().answer({0, 1, "row"}, {0, false, "{}", 5, 7}, second / 50);
+  watch.tick({.rows_done = 1, .rows_known = 1}, second / 50);
+  const RunSummary summary = watch.summary(second / 50);
+  EXPECT_NEAR(summary.working_seconds, 0.01, 1e-6);
+  EXPECT_NEAR(summary.rate(summary.row_stats.new_tokens()), 700, 1);
+}
+
 /// A hundred rows of 99 bytes, one answered a second.
 TEST(JobWatch, GuessesTheTimeLeftByBytes) {
   JobWatch watch(0);
