@@ -165,6 +165,8 @@ BatchOutcome Desk::end_early(const std::string& reason, int exit_code) const {
     // Nothing is lost, and nothing could go on.
   } else if (!output_->resumable()) {
     text += "; the output is not complete, and only a file's can be resumed";
+  } else if (server_.failure()) {
+    text += "; the rows before it are kept, and the same command without --strict goes on";
   } else {
     text += "; everything finished so far is kept, and the same command goes on from there";
     if (!resume_command_.empty()) text += ":\n  " + resume_command_;

@@ -19,7 +19,7 @@ struct ReaderOptions {
   std::string format = "auto";  ///< --input-format: auto, jsonl, text, csv, tsv, parquet
   /// A longer row becomes an error row. A million tokens take less; and an answer that quotes all
   /// of its row with every byte escaped, six times as long, fits into one message.
-  std::size_t max_row_bytes = std::size_t{8} << 20;
+  std::size_t max_row_bytes = most_row_bytes;
   bool token_ids = false;  ///< an input of bare lists ("[1, 2]") is JSON Lines too
 };
 

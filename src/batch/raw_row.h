@@ -1,12 +1,16 @@
 // A row as it was cut out of the input, before anybody has looked into it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include "core/hash.h"
 
 namespace trireme {
+
+/// A longer row is not read (ReaderOptions::max_row_bytes says why).
+constexpr std::size_t most_row_bytes = std::size_t{8} << 20;
 
 /// What keeps a row from being read at all.
 enum class RowDefect : std::uint8_t {

@@ -79,7 +79,8 @@ void check_defect(const RawRow& row) {
     case RowDefect::none:
       return;
     case RowDefect::too_long:
-      bad_row("row_too_long", "the row is longer than the limit on one row");
+      bad_row("row_too_long", "the row is longer than {} MiB, the most that is read of one",
+              most_row_bytes >> 20);
     case RowDefect::unterminated_quote:
       bad_row("invalid_csv",
               "a quote opens in this row and never closes: the rest of the input is in it");
@@ -171,6 +172,7 @@ DecodedRow RowCodec::decode(const RawRow& row) {
   decoded.request.sampling = settings_.sampling;
   decoded.request.truncate = settings_.truncate;
   decoded.reply.id = fmt::format("{}", row.index);
+  decoded.reply.place = row.place();
   decoded.reply.index = row.index;
   decoded.reply.hash = row.hash();
   try {

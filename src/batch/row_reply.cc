@@ -248,6 +248,11 @@ std::string encode_error(const RowReply& reply, const RequestError& error) {
                                              : openai_line(reply, error, "");
 }
 
+RequestError located(const RowReply& reply, RequestError error) {
+  error.message = reply.place + ": " + error.message;
+  return error;
+}
+
 bool is_openai_line(std::string_view line) {
   constexpr std::string_view begin = R"({"id":"batch_req_)";
   constexpr std::size_t digits = 32;

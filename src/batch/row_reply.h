@@ -20,7 +20,8 @@ struct RowReply {
   std::string custom_id;             ///< JSON, of an OpenAI batch row
   std::vector<std::string> choices;  ///< the row's own labels; none: the job's
   std::string model;                 ///< as an OpenAI batch row spells it
-  std::string kept;  ///< the row's own columns, as fields that go first: `"a":1,"b":2,`
+  std::string kept;   ///< the row's own columns, as fields that go first: `"a":1,"b":2,`
+  std::string place;  ///< "line 3": for what an engine finds wrong
   std::uint64_t index = 0;
   std::uint64_t hash = 0;  ///< of the row's bytes
   bool has_own_id = false;
@@ -62,6 +63,9 @@ std::string encode_mask_fill(const RowReply& reply, const MaskFill& fill);
 
 /// The line of a row that failed, whatever was asked for.
 std::string encode_error(const RowReply& reply, const RequestError& error);
+
+/// What an engine finds wrong with a row, with the row's place before it.
+RequestError located(const RowReply& reply, RequestError error);
 
 /// Whether a line answers an OpenAI batch row.
 bool is_openai_line(std::string_view line);

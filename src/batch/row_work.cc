@@ -99,8 +99,10 @@ template <typename Answer>
 void RowWork::answer(std::uint64_t row, const Answer& answer) {
   const auto reply = replies_.extract(row);
   TRIREME_ASSERT(!reply.empty());
+  const RowReply& to = reply.mapped();
   answers_.push_back({row, answer.error.has_value(),
-                      line_of(reply.mapped(), answer, engine_, settings_),
+                      answer.error ? encode_error(to, located(to, *answer.error))
+                                   : line_of(to, answer, engine_, settings_),
                       static_cast<std::uint64_t>(answer.prompt_tokens), new_tokens(answer)});
 }
 

@@ -28,6 +28,8 @@ std::int64_t integer_of(std::string_view key, const dom::element& value) {
   bad_type(key, "an integer", value);
 }
 
+constexpr double unbounded = std::numeric_limits<float>::max();
+
 struct Bounds {
   double low;
   double high;
@@ -41,12 +43,12 @@ float real_of(std::string_view key, const dom::element& value, Bounds bounds) {
   if (!low_enough || real > bounds.high) {
     bad_row("invalid_field", "field \"{}\" is {}, but must be {} {}{}", key, real,
             bounds.low_allowed ? "at least" : "above", bounds.low,
-            std::isfinite(bounds.high) ? fmt::format(" and at most {}", bounds.high) : "");
+            bounds.high < unbounded || real > bounds.high
+                ? fmt::format(" and at most {}", bounds.high)
+                : "");
   }
   return static_cast<float>(real);
 }
-
-constexpr double unbounded = std::numeric_limits<float>::max();
 
 void read_max_tokens(const dom::object& object, SamplingParams& sampling) {
   std::optional<std::int64_t> said;

@@ -34,12 +34,12 @@ std::string shortened(std::string_view id) {
   return std::string(id.substr(0, end)) + "...";
 }
 
-RequestError crash_error(int signal) {
+RequestError crash_error(const RawRow& row, int signal) {
   const char* const name = sigdescr_np(signal);
   return {"crashed",
-          fmt::format("the program crashed at work on this row, and again with this row alone "
+          fmt::format("{}: the program crashed at work on this row, and again with this row alone "
                       "(signal {}, {}); that is a bug of Trireme: please report it with this row",
-                      signal, name != nullptr ? name : "unknown")};
+                      row.place(), signal, name != nullptr ? name : "unknown")};
 }
 
 }  // namespace
@@ -88,13 +88,14 @@ void BatchServer::take(Coordinator::WorkerId worker, const StatsMessage& stats) 
 
 /// False for a row that is answered already.
 bool BatchServer::answer(const RowResult& result, std::optional<Coordinator::WorkerId> from) {
+  if (failure_) return false;
+  if (rules_.strict && result.failed) {  // the row stays unfinished
+    failure_ = error_in(result.line).message;
+    return false;
+  }
   const std::optional<RawRow> row =
       coordinator_.on_result(result.row, result.line.size(), result.failed, from);
-  if (!row || failure_) return false;
-  if (rules_.strict && result.failed) {
-    failure_ = error_in(result.line).message;
-    return true;
-  }
+  if (!row) return false;
   output_.write(*row, result.line, result.failed);
   if (watch_ != nullptr) watch_->rows().answer(*row, result, monotonic_ns());
   prompt_tokens_ += result.prompt_tokens;
@@ -112,7 +113,7 @@ std::optional<RawRow> BatchServer::lose(Coordinator::WorkerId worker, int crash)
   if (watch_ != nullptr) watch_->rows().lose(worker, monotonic_ns());
   std::optional<RawRow> row = coordinator_.remove_worker(worker, crash != 0).convicted;
   if (!row) return std::nullopt;
-  answer({row->index, true, encode_error(codec_->decode(*row).reply, crash_error(crash))});
+  answer({row->index, true, encode_error(codec_->decode(*row).reply, crash_error(*row, crash))});
   return row;
 }
 
@@ -171,8 +172,8 @@ void BatchServer::read_rows() {
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::milliseconds at_most{500};
   const Clock::time_point until = Clock::now() + at_most;
-  while (Clock::now() < until && !input_ended_ && !draining_ && coordinator_.wants_rows() &&
-         input_.ready()) {
+  while (Clock::now() < until && !input_ended_ && !draining_ && !failure_ &&
+         coordinator_.wants_rows() && input_.ready()) {
     std::optional<RawRow> row = input_.next();
     if (row) {
       take_row(std::move(*row));

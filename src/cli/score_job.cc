@@ -99,6 +99,8 @@ class ScoreShare {
   void step() {
     for (Engine::FinishedScore& finished : engine_.step_scores()) {
       const auto reply = replies_.extract(finished.tag);
+      std::optional<RequestError>& error = finished.score.error;
+      if (error) error = located(reply.mapped(), *error);
       answer(reply.mapped(), std::move(finished.score));
     }
   }

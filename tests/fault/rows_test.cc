@@ -86,5 +86,37 @@ TEST(ManyRows, OneInAHundredIsWrong) {
   }
 }
 
+/// Of two, one is wrong to the reader, one to the engine alone.
+TEST(ManyRows, StrictEndsTheJobAndKeepsNoErrorRow) {
+  Job job(60);
+  const Words good = lines_of(job.expected());
+  Words rows = lines_of(rows_of(60));
+  rows[50] = R"({"id": "row-050", "prompt": [1, 99999999]})";
+  const auto write = [&] {
+    std::string text;
+    for (const std::string& row : rows) text += row + "\n";
+    write_file(job.input(), text);
+  };
+  write();
+  const Outcome strict = job.run({"--strict"});
+  EXPECT_EQ(strict.exit_code, 1) << strict.err;
+  EXPECT_NE(strict.err.find("line 51: token id 99999999"), std::string::npos) << strict.err;
+  EXPECT_EQ(strict.err.find(" failed,"), std::string::npos) << "none is kept: " << strict.err;
+  const Outcome mild = job.run({});
+  EXPECT_EQ(mild.exit_code, 3) << mild.err;
+  const Words answers = lines_of(job.written());
+  ASSERT_EQ(answers.size(), good.size());
+  EXPECT_EQ(answers[49], good[49]);
+  EXPECT_NE(answers[50].find("line 51: "), std::string::npos) << answers[50];
+
+  job.forget_output();
+  rows[50] = "not JSON";
+  write();
+  const Outcome early = job.run({"--strict"});
+  EXPECT_EQ(early.exit_code, 1) << early.err;
+  EXPECT_NE(early.err.find("line 51: "), std::string::npos) << early.err;
+  EXPECT_EQ(early.err.find("same command"), std::string::npos) << "nothing was done: " << early.err;
+}
+
 }  // namespace
 }  // namespace trireme::testing
