@@ -19,7 +19,7 @@ constexpr seconds patience_for_first_words{10};  // of somebody who knows the ke
 constexpr seconds patience_for_parting{5};
 constexpr seconds patience_when_alone{60};
 /// Who knows the key and comes too often has a fault; the others are not to suffer.
-constexpr std::size_t most_guests = 1024;
+constexpr std::size_t most_guests = 128;
 /// Under which nobody works.
 constexpr Coordinator::WorkerId nobody = std::numeric_limits<Coordinator::WorkerId>::max();
 
@@ -262,7 +262,8 @@ void JoinedWorkers::welcome(Guest& guest, const HelloMessage& hello) {
 
 std::string JoinedWorkers::free_name(const std::string& wanted) {
   std::string name = wanted;
-  for (int i = 2; find(name) != nullptr; ++i) {
+  // "replica-0" is a name of the job's own.
+  for (int i = 2; find(name) != nullptr || local_number(name); ++i) {
     const std::string end = fmt::format("-{}", i);
     constexpr std::size_t most = 64;
     name = wanted.substr(0, most - end.size()) + end;

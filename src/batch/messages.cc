@@ -1,5 +1,7 @@
 #include "batch/messages.h"
 
+#include <simdjson.h>
+
 #include "batch/message_io.h"
 
 namespace trireme {
@@ -115,15 +117,25 @@ void check_ranks(const StatsMessage& stats) {
   if (!good) fail_malformed("more ranks than there can be");
 }
 
+/// An answer is kept before anybody reads it again: what is no object would spoil the output.
+void check_lines(const ResultsMessage& answered) {
+  simdjson::dom::parser parser;
+  for (const RowResult& result : answered.results) {
+    if (result.line.find('\n') != std::string::npos) fail_malformed("an answer of two lines");
+    simdjson::dom::object object;
+    if (parser.parse(result.line).get(object) != simdjson::SUCCESS) {
+      fail_malformed("an answer that is no JSON object");
+    }
+  }
+}
+
 void check(const BatchMessage& message) {
   constexpr std::uint64_t most_rows = 1 << 22;  // at once; more than any cache has room for
   if (const auto* ready = std::get_if<ReadyMessage>(&message)) {
     if (ready->capacity == 0) fail_malformed("a worker without capacity");
     if (ready->capacity > most_rows) fail_malformed("a worker with room for everything");
   } else if (const auto* answered = std::get_if<ResultsMessage>(&message)) {
-    for (const RowResult& result : answered->results) {
-      if (result.line.find('\n') != std::string::npos) fail_malformed("an answer of two lines");
-    }
+    check_lines(*answered);
   } else if (const auto* stats = std::get_if<StatsMessage>(&message)) {
     check_ranks(*stats);
   }

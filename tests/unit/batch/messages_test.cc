@@ -31,7 +31,7 @@ std::vector<BatchMessage> examples() {
           JobMessage{settings},
           JobMessage{},
           RowsMessage{{{7, 9, "bytes\n", RowDefect::none}, {8, 10, "", RowDefect::too_long}}},
-          ResultsMessage{{{7, false, "{}"}, {8, true, ""}}},
+          ResultsMessage{{{7, false, "{}"}, {8, true, R"({"error":{}})"}}},
           StopMessage{},
           RecallMessage{},
           ReturnedMessage{{3, 1, 2}},
@@ -71,6 +71,9 @@ TEST(Messages, RefusesEveryPrefixAndSuffix) {
       message_of(ErrorKind::peer_lost, [&] { decode(std::string_view(bytes).substr(0, size)); });
     }
     message_of(ErrorKind::peer_lost, [&] { decode(bytes + "x"); });
+  }
+  for (const char* const line : {"", "{", "[]", "{}\n{}", "{\"a\":1}x"}) {
+    message_of(ErrorKind::peer_lost, [&] { decode(encode(ResultsMessage{{{7, false, line}}})); });
   }
   message_of(ErrorKind::peer_lost, [] { decode("\xff"); });
   message_of(ErrorKind::peer_lost, [] { decode(encode(ReadyMessage{0})); });
