@@ -81,7 +81,7 @@ void Coordinator::return_rows(WorkerId id, std::span<const std::uint64_t> rows) 
       continue;
     }
     const bool suspect = worker->second.has_suspect;
-    worker->second.release(entry->second.row.cost);
+    worker->second.release(load_of(entry->second.row));
     give_back(entry, suspect ? suspects_ : queue_);
   }
 }
@@ -123,11 +123,12 @@ std::uint64_t Coordinator::takers() const {
       workers_.begin(), workers_.end(), [](const auto& entry) { return !entry.second.retired; }));
 }
 
-/// Nor does a worker get more work than its share, unless nobody has less to do.
-
+/// A worker gets no more rows and no more work than its share, unless nobody has less to do; nor
+/// more bytes than memory should hold.
 bool Coordinator::has_room_for(const Worker& worker, const RawRow& row) const {
   if (worker.rows == 0) return true;
   if (worker.rows >= std::min(worker.capacity, share())) return false;
+  if (worker.bytes + row.bytes.size() > limits_.worker_bytes) return false;
   if ((worker.cost + row.cost) * takers() <= unfinished_cost_) return true;
   return std::none_of(workers_.begin(), workers_.end(), [&](const auto& other) {
     return other.second.cost < worker.cost && !other.second.retired;
@@ -178,6 +179,7 @@ std::vector<RawRow> Coordinator::rows_for(WorkerId id) {
 void Coordinator::hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows) {
   ++worker.rows;
   worker.cost += row.cost;
+  worker.bytes += row.bytes.size();
   worker.asked_back = false;
   rows.push_back(row);
   in_flight_.emplace(row.index, InFlight{std::move(row), id});
@@ -187,11 +189,11 @@ std::optional<RawRow> Coordinator::take_unfinished(std::uint64_t row,
                                                    std::optional<WorkerId> from) {
   if (const auto entry = in_flight_.find(row); entry != in_flight_.end()) {
     Worker& worker = workers_.at(entry->second.worker);
-    const std::uint64_t cost = entry->second.row.cost;
+    const Load load = load_of(entry->second.row);
     if (from && *from != entry->second.worker) {
-      worker.late.emplace(row, cost);
+      worker.late.emplace(row, load);
     } else {
-      worker.release(cost);
+      worker.release(load);
     }
     RawRow taken = std::move(entry->second.row);
     in_flight_.erase(entry);
@@ -222,9 +224,10 @@ std::optional<RawRow> Coordinator::on_result(std::uint64_t row, std::uint64_t li
   return taken;
 }
 
-void Coordinator::Worker::release(std::uint64_t row_cost) {
+void Coordinator::Worker::release(const Load& row) {
   --rows;
-  cost -= row_cost;
+  cost -= row.cost;
+  bytes -= row.bytes;
   has_suspect = false;
 }
 

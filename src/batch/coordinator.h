@@ -24,6 +24,8 @@ class Coordinator {
   struct Limits {
     std::uint64_t queued_rows = 4096;  ///< read ahead of the workers
     std::uint64_t queued_bytes = std::uint64_t{64} << 20;
+    /// Rows that one worker holds, unless it is a single one.
+    std::uint64_t worker_bytes = std::uint64_t{64} << 20;
     /// How far rows may finish ahead of the first that is not: bounds what waits for its turn.
     std::uint64_t window_rows = 65536;
     std::uint64_t window_bytes = std::uint64_t{256} << 20;  ///< of finished lines
@@ -82,17 +84,22 @@ class Coordinator {
   std::size_t workers() const { return workers_.size(); }
 
  private:
+  struct Load {
+    std::uint64_t cost = 0;
+    std::uint64_t bytes = 0;
+  };
   struct Worker {
     std::uint64_t capacity = 0;
     std::uint64_t rows = 0;
     std::uint64_t cost = 0;    ///< of these
+    std::uint64_t bytes = 0;   ///< of these
     bool has_suspect = false;  ///< and nothing else
     bool asked_back = false;
     bool retired = false;
-    /// Rows among these that somebody else has answered, and their costs.
-    std::map<std::uint64_t, std::uint64_t> late;
+    /// Rows among these that somebody else has answered.
+    std::map<std::uint64_t, Load> late;
 
-    void release(std::uint64_t row_cost);
+    void release(const Load& row);
   };
   struct InFlight {
     RawRow row;
@@ -120,6 +127,7 @@ class Coordinator {
   void give_back(std::map<std::uint64_t, InFlight>::iterator entry, Rows& to);
   void hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows);
   std::optional<RawRow> take_unfinished(std::uint64_t row, std::optional<WorkerId> from);
+  static Load load_of(const RawRow& row) { return {row.cost, row.bytes.size()}; }
   static void take_late(Worker& worker, std::uint64_t row);
 
   Limits limits_;

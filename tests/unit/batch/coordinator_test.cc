@@ -199,6 +199,21 @@ TEST(Coordinator, BoundsBytes) {
   EXPECT_EQ(added, 2u);
 }
 
+TEST(Coordinator, BoundsTheBytesThatAWorkerHolds) {
+  Coordinator coordinator({.worker_bytes = 10});
+  for (const std::uint64_t bytes : {20, 5, 4, 3}) {
+    const std::uint64_t index = coordinator.total_rows();
+    coordinator.add_row({index, index + 1, std::string(bytes, 'x')});
+  }
+  coordinator.end_of_input();
+  coordinator.add_worker(1, 8);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0}));  // too large with any other
+  coordinator.on_result(0, 1, false, 1);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{1, 2}));
+  coordinator.on_result(1, 1, false, 1);
+  EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{3}));
+}
+
 TEST(Coordinator, SkipsAnsweredRows) {
   Coordinator coordinator;
   coordinator.skip_row(0);
