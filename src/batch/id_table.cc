@@ -68,7 +68,11 @@ IdTable::Slot* IdTable::map(std::size_t slots, int& fd) const {
     fd = open_nameless(folder_.empty() ? "." : folder_);
     if (fd < 0) fail_without_room(folder_, bytes, errno);
     // A page that finds no room on the disk when it is first touched would be a SIGBUS.
-    if (const int error = posix_fallocate(fd, 0, static_cast<off_t>(bytes))) {
+    int error = 0;
+    do {  // a signal, such as the one that asks the job to stop, may interrupt it
+      error = posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+    } while (error == EINTR);
+    if (error != 0) {
       close(std::exchange(fd, -1));
       fail_without_room(folder_, bytes, error);
     }
