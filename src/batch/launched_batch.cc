@@ -82,7 +82,7 @@ class LaunchedBatch {
   void wait_and_receive() {
     std::vector<pollfd> polls;
     if (joined_) joined_->add_polls(polls);
-    replicas_.turn(polls);
+    replicas_.turn(polls, std::chrono::milliseconds(desk_.server().has_more_to_read() ? 0 : 100));
     if (observer_.sample_due()) sample_all();
     if (joined_) joined_->turn();
     for (const int replica : leaving_) {

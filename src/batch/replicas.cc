@@ -73,7 +73,7 @@ void Replicas::post(int replica, const std::string& message) {
   if (launcher_.running(replica)) launcher_.control(replica).post(message);
 }
 
-void Replicas::turn(std::span<pollfd> also) {
+void Replicas::turn(std::span<pollfd> also, milliseconds most) {
   std::vector<pollfd> channels(also.begin(), also.end());
   for (int replica = 0; replica < count(); ++replica) {
     if (!running(replica)) continue;
@@ -81,7 +81,7 @@ void Replicas::turn(std::span<pollfd> also) {
     channels.push_back(
         {launcher_.control(replica).fd(), static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0});
   }
-  const std::vector<LaunchEvent> events = launcher_.poll(milliseconds(100), channels);
+  const std::vector<LaunchEvent> events = launcher_.poll(most, channels);
   for (std::size_t i = 0; i < also.size(); ++i) also[i].revents = channels[i].revents;
   receive_all();
   for (const std::string& report : reports_.take()) handlers_.on_notice("error: " + report);

@@ -73,8 +73,9 @@ class Replicas {
 
   /// Queues a message; one to a replica that has ended is dropped.
   void post(int replica, const std::string& message);
-  /// Waits for messages, events and `also`, at most 100 ms, and hands them on. Call often.
-  void turn(std::span<pollfd> also = {});
+  /// Waits for messages, events and `also`, not for long, and hands them on. Call often.
+  void turn(std::span<pollfd> also = {},
+            std::chrono::milliseconds most = std::chrono::milliseconds(100));
   /// Ends a replica that runs; it is started again as one that died.
   void kill(int replica, std::string_view reason) { launcher_.kill_group(replica, reason); }
   /// Tells a replica that holds no rows to stop, or ends it while it is still loading the model.

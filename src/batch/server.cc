@@ -166,14 +166,17 @@ bool BatchServer::hand_out(Coordinator::WorkerId worker) {
   return !rows.empty();
 }
 
-/// Rows that an earlier run has answered are passed over, for a while only: whoever owns the
-/// channels has others to listen to.
+/// Rows that are answered already, or wrong in themselves, leave room for the next at once, and there
+/// may be millions of them. They are read for a while only: whoever owns the channels has others to
+/// listen to.
 void BatchServer::read_rows() {
   using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::milliseconds at_most{500};
+  constexpr std::chrono::milliseconds at_most{100};
   const Clock::time_point until = Clock::now() + at_most;
-  while (Clock::now() < until && !input_ended_ && !draining_ && !failure_ &&
-         coordinator_.wants_rows() && input_.ready()) {
+  more_to_read_ = false;
+  while (!input_ended_ && !draining_ && !failure_ && coordinator_.wants_rows() && input_.ready()) {
+    more_to_read_ = Clock::now() >= until;
+    if (more_to_read_) return;
     std::optional<RawRow> row = input_.next();
     if (row) {
       take_row(std::move(*row));

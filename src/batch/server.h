@@ -53,6 +53,9 @@ class BatchServer {
   const std::optional<std::string>& failure() const { return failure_; }
 
   bool done() const { return coordinator_.done(); }
+  /// turn() has stopped reading so that whoever calls it may look after other things: call it again
+  /// soon.
+  bool has_more_to_read() const { return more_to_read_; }
   /// Completes the output, when done. Telling the workers to stop is up to who owns the channels.
   void finish() { output_.finish(coordinator_.total_rows()); }
 
@@ -84,6 +87,7 @@ class BatchServer {
   std::vector<Coordinator::WorkerId> workers_;
   std::map<Coordinator::WorkerId, std::uint64_t> rows_answered_;
   bool input_ended_ = false;
+  bool more_to_read_ = false;
   bool draining_ = false;
   std::optional<std::string> failure_;
   std::uint64_t prompt_tokens_ = 0;
