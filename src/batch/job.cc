@@ -108,12 +108,13 @@ class RankZero {
     engine.stop();
   }
 
-  /// Throws what made the desk fail. Once the engine is gone: while it exists, an exception on its
-  /// way aborts all ranks before anybody has read the message.
+  /// Completes the output, if all rows are answered, or throws what made the desk fail. Once the
+  /// engine is gone: while it exists, an exception on its way aborts all ranks before anybody has
+  /// read the message, and a long silence would be taken for this rank's death.
   BatchOutcome outcome() {
     return observed(observer_, [this] {
       if (failure_) std::rethrow_exception(failure_);
-      return *outcome_;
+      return outcome_ ? *outcome_ : desk_.finish();
     });
   }
 
@@ -130,9 +131,8 @@ class RankZero {
     try {
       receive_all();
       desk_.turn();
-      if (desk_.done()) {
-        outcome_ = desk_.finish();
-      } else if (desk_.wind_up(job_.stop_requests ? job_.stop_requests() : 0)) {
+      if (desk_.done()) return true;
+      if (desk_.wind_up(job_.stop_requests ? job_.stop_requests() : 0)) {
         outcome_ = desk_.end_early();
       }
     } catch (const Error&) {
