@@ -41,9 +41,10 @@ FileRows::FileRows(RowSource source, ReaderOptions options)
   if (format_ == RowFormat::csv) read_header();
 }
 
-std::size_t FileRows::read_source(std::span<char> out) {
+template <typename Ask>
+auto FileRows::ask_source(Ask ask) {
   try {
-    return source_.bytes->read(out);
+    return ask(*source_.bytes);
   } catch (const Error& error) {
     // It may be a stream's damage, of which only the offset among compressed bytes is known.
     fail(error.kind(), "{} (in line {} of what it holds, after {} rows)", error.what(), line_,
@@ -57,7 +58,8 @@ bool FileRows::refill() {
   position_ = 0;
   const std::size_t kept = buffer_.size();
   buffer_.resize(kept + buffer_bytes);
-  const std::size_t got = read_source(std::span(buffer_).subspan(kept));
+  const std::size_t got =
+      ask_source([&](ByteSource& source) { return source.read(std::span(buffer_).subspan(kept)); });
   buffer_.resize(kept + got);
   at_end_ = got == 0;
   return !at_end_;
@@ -177,7 +179,8 @@ bool FileRows::ready() {
     // Of a row that is too long nothing is kept: read_record drops its bytes as they come.
     if (scanned_ > options_.max_row_bytes) return true;
     if (!holds_record()) {
-      if (!source_.bytes->ready()) return false;
+      const bool arrived = ask_source([](ByteSource& source) { return source.ready(); });
+      if (!arrived) return false;
       refill();
       continue;
     }

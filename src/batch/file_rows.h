@@ -50,7 +50,9 @@ class FileRows {
 
  private:
   bool refill();
-  std::size_t read_source(std::span<char> out);
+  /// What `ask` learns of the bytes' source.
+  template <typename Ask>
+  auto ask_source(Ask ask);
   bool holds_record();
   void decide_format(std::string_view start);
   void refuse_unreadable(std::string_view start) const;

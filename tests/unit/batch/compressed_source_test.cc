@@ -116,16 +116,18 @@ TEST(CompressedSource, RowsSayHowFarTheyCame) {
   for (int i = 0; i < 20'000; ++i)
     text += fmt::format("{{\"prompt\": \"{}\"}}\n", i * 7919 % 10007);
   const std::string whole = gzip_of(text);
-  RowReader reader(
-      bytes_in_memory(std::string_view(whole).substr(0, whole.size() / 2), "x.jsonl.gz"), {});
-  std::uint64_t rows = 0;
-  const std::string message = message_of(ErrorKind::input, [&] {
-    while (reader.next()) ++rows;
-  });
-  EXPECT_GT(rows, 5000u);
-  expect_contains(message, fmt::format("cut short at byte {}", whole.size() / 2));
-  expect_contains(message,
-                  fmt::format("in line {} of what it holds, after {} rows", rows + 1, rows));
+  for (const bool asks : {false, true}) {  // as a job does, which must not wait for a pipe
+    RowReader reader(
+        bytes_in_memory(std::string_view(whole).substr(0, whole.size() / 2), "x.jsonl.gz"), {});
+    std::uint64_t rows = 0;
+    const std::string message = message_of(ErrorKind::input, [&] {
+      while ((!asks || reader.ready()) && reader.next()) ++rows;
+    });
+    EXPECT_GT(rows, 5000u);
+    expect_contains(message, fmt::format("cut short at byte {}", whole.size() / 2));
+    expect_contains(message,
+                    fmt::format("in line {} of what it holds, after {} rows", rows + 1, rows));
+  }
 }
 
 TEST(CompressedSource, ABombIsOneRowTooLong) {
