@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "batch/choices.h"
 #include "batch/csv.h"
@@ -74,6 +75,21 @@ std::string filled(const PromptTemplate& text, const std::string& value) {
   return out;
 }
 
+/// A lone column would be the prompt, whatever it is called.
+void refuse_other_delimiter(const std::vector<std::string>& header, char own) {
+  if (header.size() != 1) return;
+  for (const auto& [delimiter, advice] :
+       {std::pair{'\t', "say --input-format tsv"}, std::pair{',', "say --input-format csv"},
+        std::pair{';', "write it with commas or tabs"}}) {
+    if (delimiter == own || header[0].find(delimiter) == std::string::npos) continue;
+    fail(
+        ErrorKind::usage,
+        "the input's only column is called \"{}\": if '{}' is what stands between its columns, {}; "
+        "else rename it",
+        header[0], delimiter == '\t' ? "\\t" : std::string(1, delimiter), advice);
+  }
+}
+
 void check_defect(const RawRow& row) {
   switch (row.defect) {
     case RowDefect::none:
@@ -141,6 +157,7 @@ void RowCodec::check_csv_columns() {
     csv_choices_ = column_of(header, "choices");
   }
   if (!template_.empty()) return;
+  refuse_other_delimiter(header, settings_.delimiter);
   const auto prompt = column_of(header, "prompt");
   const auto text = prompt ? prompt : column_of(header, "text");
   if (!text && header.size() != 1) {

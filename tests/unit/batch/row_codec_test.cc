@@ -230,6 +230,13 @@ TEST(RowCodec, ReadsCsv) {
                                RowCodec({.format = RowFormat::csv, .csv_header = {"a", "b"}});
                              }),
                   "no column is called \"prompt\"");
+  for (const auto& [header, own, advice] : {std::tuple{"a;b", ',', "with commas or tabs"},
+                                            std::tuple{"a\tb", ',', "--input-format tsv"},
+                                            std::tuple{"a,b", '\t', "--input-format csv"}}) {
+    RowSettings other{.format = RowFormat::csv, .delimiter = own, .csv_header = {header}};
+    expect_contains(message_of(ErrorKind::usage, [&] { RowCodec{other}; }), advice);
+  }
+  RowCodec({.format = RowFormat::csv, .csv_header = {"Which, pray"}});
 }
 
 TEST(RowCodec, ReadsTokenIds) {
