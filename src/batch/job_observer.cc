@@ -8,6 +8,9 @@
 #include <cstring>
 #include <filesystem>
 
+#include "batch/error_file.h"
+#include "batch/input_files.h"
+#include "batch/ledger.h"
 #include "batch/metrics_text.h"
 #include "batch/report.h"
 #include "batch/run_limits.h"
@@ -27,11 +30,13 @@ constexpr double worth_measuring_seconds = 30;
 void check_writable(const char* flag, const std::string& path, const BatchJob& job) {
   if (path.empty()) return;
   std::error_code error;
-  std::vector<std::string> own = job.inputs;
-  own.push_back(job.output);
+  std::vector<std::string> own{job.output, journal_path(job.output), job.output + ".partial",
+                               error_file_of(job.output).string()};
+  for (const InputFile& file : resolve_inputs(job.inputs)) own.push_back(file.path);
   for (const std::string& other : own) {
     if (path == other || fs::equivalent(path, other, error)) {
-      fail(ErrorKind::usage, "{} {}: that is the job's own input or output; name another file",
+      fail(ErrorKind::usage,
+           "{} {}: that is the job's own input or output, or lies beside it; name another file",
            flag, path);
     }
   }
