@@ -166,9 +166,9 @@ bool BatchServer::hand_out(Coordinator::WorkerId worker) {
   return !rows.empty();
 }
 
-/// Rows that are answered already, or wrong in themselves, leave room for the next at once, and there
-/// may be millions of them. They are read for a while only: whoever owns the channels has others to
-/// listen to.
+/// Rows that are answered already, or wrong in themselves, leave room for the next at once, and
+/// there may be millions of them. They are read for a while only: whoever owns the channels has
+/// others to listen to.
 void BatchServer::read_rows() {
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::milliseconds at_most{100};
