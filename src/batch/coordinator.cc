@@ -169,11 +169,20 @@ std::vector<RawRow> Coordinator::rows_for(WorkerId id) {
     worker.has_suspect = true;
     hand_out(std::move(suspects_.extract(suspects_.begin()).mapped()), id, worker, rows);
   }
-  if (worker.has_suspect) return rows;
+  if (worker.has_suspect || (!suspects_.empty() && is_emptiest(id))) return rows;
   for (auto row = next_row(); row && has_room_for(worker, queue_.at(*row)); row = next_row()) {
     hand_out(dequeue(*row), id, worker, rows);
   }
   return rows;
+}
+
+/// The worker that will be the first without rows, if it gets no more: where suspects wait for one.
+bool Coordinator::is_emptiest(WorkerId id) const {
+  const auto fewer = [](const auto& a, const auto& b) {
+    if (a.second.retired != b.second.retired) return b.second.retired;
+    return a.second.rows < b.second.rows;
+  };
+  return std::min_element(workers_.begin(), workers_.end(), fewer)->first == id;
 }
 
 void Coordinator::hand_out(RawRow row, WorkerId id, Worker& worker, std::vector<RawRow>& rows) {

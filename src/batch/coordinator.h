@@ -118,6 +118,7 @@ class Coordinator {
   std::uint64_t first_unfinished() const;
   std::uint64_t share() const;
   std::uint64_t takers() const;
+  bool is_emptiest(WorkerId id) const;
   bool has_room_for(const Worker& worker, const RawRow& row) const;
   bool within_window(std::uint64_t row) const;
   void enqueue(RawRow row);

@@ -95,11 +95,11 @@ std::optional<std::uint64_t> bytes_of(const RowReader& input) {
 /// Where the output goes there must be room for more.
 std::filesystem::path scratch_folder(const std::string& output) {
   std::error_code error;
-  if (output != "-" && (std::filesystem::is_regular_file(output, error) ||
-                        !std::filesystem::exists(output, error))) {
-    return std::filesystem::path(output).parent_path();
-  }
-  return std::filesystem::temp_directory_path(error);
+  const auto status = std::filesystem::status(output, error);
+  const bool is_stream = output == "-" || std::filesystem::is_other(status);
+  if (is_stream) return std::filesystem::temp_directory_path(error);
+  const std::filesystem::path path(output);
+  return (path.has_filename() ? path : path.parent_path()).parent_path();
 }
 
 }  // namespace
@@ -119,6 +119,13 @@ Desk::Desk(const BatchJob& job, BatchServer::Send send, OnBatchProgress on_progr
       on_notice_(std::move(on_notice)),
       observer_(observer),
       resume_command_(job.resume_command) {
+  if (job.strict && output_->failed_rows() > 0) {
+    fail(ErrorKind::usage,
+         "--strict: {} row{} of the unfinished run {} failed already; go on without --strict, or "
+         "begin anew with --restart",
+         output_->failed_rows(), output_->failed_rows() == 1 ? "" : "s",
+         output_->failed_rows() == 1 ? "has" : "have");
+  }
   server_.observe(observer.watch());
   observer.watch().set_input_bytes(bytes_of(input_));
 }
@@ -168,7 +175,9 @@ BatchOutcome Desk::end_early(const std::string& reason, int exit_code) const {
   } else if (server_.failure()) {
     text += "; the rows before it are kept, and the same command without --strict goes on";
   } else {
-    text += "; everything finished so far is kept, and the same command goes on from there";
+    text += would_fail_again ? "; everything finished so far is kept, and once that is mended "
+                             : "; everything finished so far is kept, and ";
+    text += "the same command goes on from there";
     if (!resume_command_.empty()) text += ":\n  " + resume_command_;
   }
   on_notice_(text);

@@ -50,6 +50,10 @@ OutputFormat output_format_of(std::string_view path, const std::string& wanted,
          "four with .gz or .zst behind",
          wanted);
   }
+  for (const std::string_view packed : {".bz2", ".xz", ".lz4", ".zip", ".7z", ".br"}) {
+    if (!by_name || !name.ends_with(packed)) continue;
+    fail(ErrorKind::usage, "-o {}: {} is not written; .gz and .zst are", name, packed.substr(1));
+  }
   const OutputFormat format{rows.value_or(Rows::jsonl), compression_of(name), shards};
   if (format.rows == Rows::parquet && format.compression != Compression::none) {
     fail(ErrorKind::usage,

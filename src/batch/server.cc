@@ -143,7 +143,10 @@ void BatchServer::retire(Coordinator::WorkerId worker) {
 void BatchServer::hand_out() {
   for (bool more = true; more;) {
     more = false;
-    for (const Coordinator::WorkerId worker : workers_) more = hand_out(worker) || more;
+    // Who idles goes first: near the end there may be no more than it can do.
+    std::vector<Coordinator::WorkerId> order = workers_;
+    std::ranges::stable_sort(order, {}, [this](auto id) { return coordinator_.in_flight(id); });
+    for (const Coordinator::WorkerId worker : order) more = hand_out(worker) || more;
   }
 }
 

@@ -50,15 +50,15 @@ void TcpEndpoint::wait_until_delivered() {
   for (auto& [rank, peer] : peers_) {
     int left = 0;
     while (ioctl(peer.socket.get(), SIOCOUTQ, &left) == 0 && left > 0 && Clock::now() < end &&
-           !is_closed(peer)) {
+           !is_beyond_reach(peer)) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
 }
 
-bool TcpEndpoint::is_closed(const Peer& peer) {
+bool TcpEndpoint::is_beyond_reach(const Peer& peer) {
   const std::lock_guard lock(mutex_);
-  return peer.closed;
+  return peer.closed || peer.silent;
 }
 
 void TcpEndpoint::send(TcpChannel channel, int to, std::span<const std::byte> message) {
@@ -261,6 +261,10 @@ void TcpEndpoint::blame_silent(Clock::time_point now) {
   for (auto& [rank, peer] : peers_) {
     if (was_away) peer.heard_at = now;
     if (peer.closed || now - peer.heard_at < silent_for_) continue;
+    {
+      const std::lock_guard lock(mutex_);
+      peer.silent = true;
+    }
     fail_all(fmt::format("rank {} hangs: no sign of life for {} s", rank, silent_for_.count()));
   }
 }

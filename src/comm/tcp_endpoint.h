@@ -63,6 +63,7 @@ class TcpEndpoint {
     bool ended = false;   // for the thread that reads: nothing comes any more
     bool gone = false;    // it has taken its leave
     bool closed = false;  // nothing comes any more, as everybody knows
+    bool silent = false;  // it has shown no sign of life for too long
   };
 
   void read_for_ever();
@@ -77,7 +78,7 @@ class TcpEndpoint {
   bool write(Peer& peer, Kind kind, TcpChannel channel, std::span<const std::byte> bytes);
   bool write_all(Peer& peer, std::span<const std::byte> bytes);
   bool has_failed();
-  bool is_closed(const Peer& peer);
+  bool is_beyond_reach(const Peer& peer);
   void wait_until_delivered();
 
   int rank_;

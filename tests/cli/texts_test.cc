@@ -319,7 +319,8 @@ TEST(Texts, AJobThatGoesOnKnowsWhatItWasAskedFor) {
   ASSERT_TRUE(std::filesystem::exists(out + ".trireme-journal"));
   const Outcome other = trireme(words({"--top-k", "4"}));
   EXPECT_EQ(other.exit_code, 2);
-  EXPECT_NE(other.err.find("answers=4 here, answers=3 in the unfinished run"), std::string::npos) << other.err;
+  EXPECT_NE(other.err.find("answers=4 here, answers=3 in the unfinished run"), std::string::npos)
+      << other.err;
   EXPECT_EQ(trireme(words({"--top-k", "3"})).exit_code, 0);
   EXPECT_EQ(lines_of(read_file(out))[0]["masks"][0].size(), 3u);
 }

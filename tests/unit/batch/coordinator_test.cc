@@ -179,6 +179,22 @@ TEST(Coordinator, AsksBackWhatHasNotBegunWhenAWorkerIdles) {
   EXPECT_TRUE(coordinator.done());
 }
 
+/// A suspect must be alone; of workers that never run out of rows one is let run out.
+TEST(Coordinator, ASuspectDoesNotWaitForTheEnd) {
+  Coordinator coordinator;
+  add_rows(coordinator, 100);
+  for (const Coordinator::WorkerId worker : {1u, 2u, 3u}) coordinator.add_worker(worker, 2);
+  for (const Coordinator::WorkerId worker : {1u, 2u, 3u}) coordinator.rows_for(worker);
+  coordinator.remove_worker(1, true);  // with rows 0 and 1
+  coordinator.on_result(2, 1, false);
+  EXPECT_TRUE(coordinator.rows_for(2).empty()) << "it has one row, the other two";
+  EXPECT_TRUE(coordinator.rows_for(3).empty()) << "and that is full";
+  coordinator.on_result(4, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(3)), (Indices{6})) << "the other goes on";
+  coordinator.on_result(3, 1, false);
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{0}));
+}
+
 TEST(Coordinator, ARetiredWorkerGetsNoMore) {
   Coordinator coordinator;
   add_rows(coordinator, 4);
@@ -238,9 +254,10 @@ TEST(Coordinator, RowsOfACrashedWorkerGoOutAloneToIdleWorkers) {
   EXPECT_EQ(lost.again, 3u);
   EXPECT_FALSE(lost.convicted) << "each of three rows may be to blame";
   coordinator.on_result(3, 1, false);
-  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{5})) << "it still holds row 4";
+  EXPECT_TRUE(coordinator.rows_for(2).empty()) << "it still holds row 4, and is to run out";
   coordinator.add_worker(1, 3);
   EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{0}));
+  EXPECT_EQ(indices(coordinator.rows_for(2)), (Indices{5})) << "another works on the suspect";
   EXPECT_TRUE(coordinator.rows_for(1).empty()) << "nothing beside a suspect";
   coordinator.on_result(0, 1, false);
   EXPECT_EQ(indices(coordinator.rows_for(1)), (Indices{1}));

@@ -153,6 +153,10 @@ TEST(OutputFormat, ByNameOrAsSaid) {
   EXPECT_EQ(rows("-"), Rows::jsonl);
   EXPECT_EQ(rows("a.csv", "tsv"), Rows::tsv);
   EXPECT_EQ(rows("A.PARQUET"), Rows::parquet);
+  for (const char* const name : {"a.csv.bz2", "a.jsonl.xz", "a.zip"}) {
+    expect_contains(message_of(ErrorKind::usage, [&] { output_format_of(name, "auto"); }),
+                    "is not written");
+  }
   EXPECT_EQ(output_format_of("a", "txt.zst").extension(), ".txt.zst");
   EXPECT_EQ(output_format_of("a.csv.gz", "csv").extension(), ".csv");
   expect_contains(message_of(ErrorKind::usage, [&] { rows("a", "xml"); }), "--output-format xml");
