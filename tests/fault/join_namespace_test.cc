@@ -6,42 +6,12 @@
 #include <chrono>
 
 #include "fault/join_job.h"
+#include "fault/two_hosts.h"
 
 namespace trireme::testing {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-int shell(const std::string& command) { return run("sh", {"-c", command}).exit_code; }
-
-/// Namespaces `here` and `there`, joined by a pair of virtual Ethernet devices.
-class TwoHosts {
- public:
-  TwoHosts() {
-    const std::string& a = here;
-    const std::string& b = there;
-    made_ = shell("ip netns add " + a + " && ip netns add " + b + " && ip -n " + a +
-                  " link add e0 type veth peer name e0 netns " + b + " && ip -n " + a +
-                  " addr add 10.79.0.1/24 dev e0 && ip -n " + b +
-                  " addr add 10.79.0.2/24 dev e0 && ip -n " + a + " link set e0 up && ip -n " + b +
-                  " link set e0 up && ip -n " + a + " link set lo up && ip -n " + b +
-                  " link set lo up") == 0;
-  }
-  ~TwoHosts() { shell("ip netns del " + here + "; ip netns del " + there); }
-  TwoHosts(const TwoHosts&) = delete;
-  TwoHosts& operator=(const TwoHosts&) = delete;
-
-  bool made() const { return made_; }
-  static Words in(const std::string& name) { return {"ip", "netns", "exec", name}; }
-  void pull_the_cable() const { shell("ip -n " + there + " link set e0 down"); }
-  void plug_it_in() const { shell("ip -n " + there + " link set e0 up"); }
-
-  const std::string here = "trireme-a-" + std::to_string(getpid());
-  const std::string there = "trireme-b-" + std::to_string(getpid());
-
- private:
-  bool made_ = false;
-};
 
 class JoinOverTheNetwork : public ::testing::Test, protected JoinJob {
  protected:
