@@ -26,59 +26,41 @@ void visit_terms(Io& io, Terms& terms) {
 }
 
 /// The fields of each message, for writing (a const message) and for reading.
-template <typename Io>
-struct Fields {
-  Io& io;
-
-  template <typename M>
-  void operator()(M& message) const {
-    using Message = std::remove_const_t<M>;
-    if constexpr (std::is_same_v<Message, HelloMessage>) {
-      io.number(message.protocol);
-      io.text(message.version);
-      io.text(message.name);
-      io.number(message.instance);
-      io.number(message.replicas);
-    } else if constexpr (std::is_same_v<Message, LeaveRequest>) {
-      io.number(message.protocol);
-      io.text(message.version);
-      io.text(message.name);
-    } else if constexpr (std::is_same_v<Message, WelcomeMessage>) {
-      io.text(message.name);
-      io.number(message.job);
-      visit_terms(io, message.terms);
-    } else if constexpr (std::is_same_v<Message, RefusalMessage>) {
-      io.text(message.reason);
-    } else if constexpr (std::is_same_v<Message, ReplicaMessage>) {
-      io.number(message.replica);
-      io.number(message.incarnation);
-      io.text(message.message);
-    } else if constexpr (std::is_same_v<Message, ReplicaLostMessage>) {
-      io.number(message.replica);
-      io.number(message.crash);
-      io.text(message.text);
-    } else if constexpr (std::is_same_v<Message, ByeMessage>) {
-      io.choice(message.why, Bye::stopped);
-      io.number(message.rows);
-      io.text(message.text);
-    } else {
-      static_assert(std::is_same_v<Message, AcceptMessage> ||
-                    std::is_same_v<Message, LeavingMessage>);
-    }
+constexpr auto fields = []<typename Io, typename M>(Io& io, M& message) {
+  using Message = std::remove_const_t<M>;
+  if constexpr (std::is_same_v<Message, HelloMessage>) {
+    io.number(message.protocol);
+    io.text(message.version);
+    io.text(message.name);
+    io.number(message.instance);
+    io.number(message.replicas);
+  } else if constexpr (std::is_same_v<Message, LeaveRequest>) {
+    io.number(message.protocol);
+    io.text(message.version);
+    io.text(message.name);
+  } else if constexpr (std::is_same_v<Message, WelcomeMessage>) {
+    io.text(message.name);
+    io.number(message.job);
+    visit_terms(io, message.terms);
+  } else if constexpr (std::is_same_v<Message, RefusalMessage>) {
+    io.text(message.reason);
+  } else if constexpr (std::is_same_v<Message, ReplicaMessage>) {
+    io.number(message.replica);
+    io.number(message.incarnation);
+    io.text(message.message);
+  } else if constexpr (std::is_same_v<Message, ReplicaLostMessage>) {
+    io.number(message.replica);
+    io.number(message.crash);
+    io.text(message.text);
+  } else if constexpr (std::is_same_v<Message, ByeMessage>) {
+    io.choice(message.why, Bye::stopped);
+    io.number(message.rows);
+    io.text(message.text);
+  } else {
+    static_assert(std::is_same_v<Message, AcceptMessage> ||
+                  std::is_same_v<Message, LeavingMessage>);
   }
 };
-
-template <std::size_t index = 0>
-JoinMessage decode_alternative(std::uint8_t wanted, MessageReader& reader) {
-  if constexpr (index < std::variant_size_v<JoinMessage>) {
-    if (wanted != index) return decode_alternative<index + 1>(wanted, reader);
-    std::variant_alternative_t<index, JoinMessage> message;
-    Fields<MessageReader>{reader}(message);
-    return message;
-  } else {
-    fail_malformed("an unknown kind");
-  }
-}
 
 /// Before anything else of a first message is read.
 void check_protocol(std::string_view bytes) {
@@ -129,20 +111,11 @@ std::string or_nothing(std::string_view line) {
 
 }  // namespace
 
-std::string encode(const JoinMessage& message) {
-  MessageWriter writer;
-  writer.number(static_cast<std::uint8_t>(message.index()));
-  std::visit(Fields<MessageWriter>{writer}, message);
-  return writer.take();
-}
+std::string encode(const JoinMessage& message) { return encode_message(message, fields); }
 
 JoinMessage decode_join(std::string_view bytes) {
   check_protocol(bytes);
-  MessageReader reader(bytes);
-  std::uint8_t kind = 0;
-  reader.number(kind);
-  JoinMessage message = decode_alternative(kind, reader);
-  reader.expect_end();
+  JoinMessage message = decode_message<JoinMessage>(bytes, fields);
   check(message);
   return message;
 }

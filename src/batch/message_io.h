@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "core/error.h"
 
@@ -108,5 +109,38 @@ class MessageReader {
 
   std::string_view rest_;
 };
+
+/// A message of several kinds: which it is, then its fields. `fields(io, alternative)` visits them,
+/// for writing and for reading.
+template <typename Variant, typename Fields>
+std::string encode_message(const Variant& message, const Fields& fields) {
+  MessageWriter writer;
+  writer.number(static_cast<std::uint8_t>(message.index()));
+  std::visit([&](const auto& alternative) { fields(writer, alternative); }, message);
+  return writer.take();
+}
+
+template <typename Variant, std::size_t index = 0, typename Fields>
+Variant read_alternative(std::uint8_t wanted, MessageReader& reader, const Fields& fields) {
+  if constexpr (index < std::variant_size_v<Variant>) {
+    if (wanted != index) return read_alternative<Variant, index + 1>(wanted, reader, fields);
+    std::variant_alternative_t<index, Variant> message;
+    fields(reader, message);
+    return message;
+  } else {
+    fail_malformed("an unknown kind");
+  }
+}
+
+/// Throws Error(peer_lost) for bytes that encode_message() cannot have made.
+template <typename Variant, typename Fields>
+Variant decode_message(std::string_view bytes, const Fields& fields) {
+  MessageReader reader(bytes);
+  std::uint8_t kind = 0;
+  reader.number(kind);
+  Variant message = read_alternative<Variant>(kind, reader, fields);
+  reader.expect_end();
+  return message;
+}
 
 }  // namespace trireme

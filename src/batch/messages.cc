@@ -97,17 +97,7 @@ void visit_message(Io& io, Message& message) {
   }
 }
 
-template <std::size_t index = 0>
-BatchMessage decode_alternative(std::uint8_t wanted, MessageReader& reader) {
-  if constexpr (index < std::variant_size_v<BatchMessage>) {
-    if (wanted != index) return decode_alternative<index + 1>(wanted, reader);
-    std::variant_alternative_t<index, BatchMessage> message;
-    visit_message(reader, message);
-    return message;
-  } else {
-    fail_malformed("an unknown kind");
-  }
-}
+constexpr auto fields = [](auto& io, auto& message) { visit_message(io, message); };
 
 void check_ranks(const StatsMessage& stats) {
   bool good = stats.ranks.size() <= StatsMessage::most_ranks;
@@ -143,19 +133,10 @@ void check(const BatchMessage& message) {
 
 }  // namespace
 
-std::string encode(const BatchMessage& message) {
-  MessageWriter writer;
-  writer.number(static_cast<std::uint8_t>(message.index()));
-  std::visit([&writer](const auto& alternative) { visit_message(writer, alternative); }, message);
-  return writer.take();
-}
+std::string encode(const BatchMessage& message) { return encode_message(message, fields); }
 
 BatchMessage decode(std::string_view bytes) {
-  MessageReader reader(bytes);
-  std::uint8_t kind = 0;
-  reader.number(kind);
-  BatchMessage message = decode_alternative(kind, reader);
-  reader.expect_end();
+  BatchMessage message = decode_message<BatchMessage>(bytes, fields);
   check(message);
   return message;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <span>
 #include <string>
@@ -13,6 +14,21 @@
 #include "core/error.h"
 
 namespace trireme {
+
+/// What goes before a message in a stream: its length, little-endian.
+inline constexpr std::size_t length_prefix_bytes = 4;
+inline std::string length_prefix(std::uint32_t size) {
+  std::string bytes;
+  for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(size >> shift));
+  return bytes;
+}
+inline std::uint32_t length_in(const char* bytes) {
+  std::uint32_t size = 0;
+  for (int i = 0; i < 4; ++i) {
+    size |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  }
+  return size;
+}
 
 class ByteWriter {
  public:

@@ -9,27 +9,14 @@
 #include <cstring>
 
 #include "comm/environment.h"
+#include "core/bytes.h"
 #include "core/error.h"
 
 namespace trireme {
 
 namespace {
 
-constexpr std::size_t prefix = 4;  // bytes of length
-
-std::string encoded(std::uint32_t size) {
-  std::string bytes;
-  for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(size >> shift));
-  return bytes;
-}
-
-std::uint32_t decoded(const char* bytes) {
-  std::uint32_t size = 0;
-  for (int i = 0; i < 4; ++i) {
-    size |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  }
-  return size;
-}
+constexpr std::size_t prefix = length_prefix_bytes;
 
 }  // namespace
 
@@ -79,7 +66,7 @@ std::optional<ControlChannel> ControlChannel::from_environment() {
 
 void ControlChannel::post(std::string_view message) {
   TRIREME_ASSERT(message.size() <= most_bytes);
-  outgoing_ += encoded(static_cast<std::uint32_t>(message.size()));
+  outgoing_ += length_prefix(static_cast<std::uint32_t>(message.size()));
   outgoing_ += message;
   flush();
 }
@@ -116,7 +103,7 @@ bool ControlChannel::send(std::string_view message) {
 
 std::optional<std::uint32_t> ControlChannel::next_size() const {
   if (incoming_.size() - taken_ < prefix) return std::nullopt;
-  const std::uint32_t size = decoded(incoming_.data() + taken_);
+  const std::uint32_t size = length_in(incoming_.data() + taken_);
   if (size > most_bytes) {
     fail(ErrorKind::peer_lost, "a control message of {} bytes (at most {}): the stream is damaged",
          size, most_bytes);

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/bytes.h"
 #include "core/error.h"
 
 namespace trireme {
@@ -18,7 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t prefix = 4;  // bytes of length
+constexpr std::size_t prefix = length_prefix_bytes;
 constexpr milliseconds ping_every{1000};
 /// Encrypted bytes that wait for the socket: enough to keep it busy, little enough to hold.
 constexpr std::size_t most_encrypted = 256 * 1024;
@@ -26,20 +27,6 @@ constexpr std::size_t record = 16384;  // of TLS
 constexpr std::size_t worth_moving = 1 << 20;
 /// Read at a time, so that one busy peer does not keep the others waiting.
 constexpr std::size_t most_read = 4 << 20;
-
-std::string encoded(std::uint32_t size) {
-  std::string bytes;
-  for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(size >> shift));
-  return bytes;
-}
-
-std::uint32_t decoded(const char* bytes) {
-  std::uint32_t size = 0;
-  for (int i = 0; i < 4; ++i) {
-    size |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  }
-  return size;
-}
 
 std::string seconds_of(milliseconds time) {
   return fmt::format("{:g} s", static_cast<double>(time.count()) / 1000);
@@ -110,9 +97,9 @@ void SecureStream::read_available(NetClock::time_point now) {
     }
     if (tls_->ended()) return close("the connection was closed");
     if (incoming_.size() - taken_ >= prefix &&
-        decoded(incoming_.data() + taken_) > limits_.most_bytes) {
+        length_in(incoming_.data() + taken_) > limits_.most_bytes) {
       return close(fmt::format("a message of {} bytes (at most {}): the stream is damaged",
-                               decoded(incoming_.data() + taken_), limits_.most_bytes));
+                               length_in(incoming_.data() + taken_), limits_.most_bytes));
     }
   }
 }
@@ -138,13 +125,13 @@ void SecureStream::keep_alive(NetClock::time_point now) {
   }
   if (now - pinged_at_ < std::min(ping_every, limits_.peer_timeout / 4)) return;
   pinged_at_ = now;
-  if (outgoing_.empty() && !finishing_) outgoing_ += encoded(0);
+  if (outgoing_.empty() && !finishing_) outgoing_ += length_prefix(0);
 }
 
 void SecureStream::post(std::string_view message) {
   TRIREME_ASSERT(!message.empty() && message.size() <= limits_.most_bytes && !finishing_);
   if (!socket_.open()) return;
-  outgoing_ += encoded(static_cast<std::uint32_t>(message.size()));
+  outgoing_ += length_prefix(static_cast<std::uint32_t>(message.size()));
   outgoing_ += message;
   flush(turned_at_);
 }
@@ -191,7 +178,7 @@ void SecureStream::close(std::string reason) {
 
 std::optional<std::uint32_t> SecureStream::next_size() const {
   if (incoming_.size() - taken_ < prefix) return std::nullopt;
-  const std::uint32_t size = decoded(incoming_.data() + taken_);
+  const std::uint32_t size = length_in(incoming_.data() + taken_);
   if (size > limits_.most_bytes || incoming_.size() - taken_ - prefix < size) return std::nullopt;
   return size;
 }

@@ -48,6 +48,20 @@ TEST(Ledger, AJobWithoutRowsGivesWayToAnother) {
                   "another job");
 }
 
+/// Rows behind a record that the disk has changed are still somebody's.
+TEST(Ledger, AJobWhoseFirstRowIsDamagedGivesWayToNone) {
+  const Scratch scratch;
+  { answer(*open_output(options_for(scratch)), {0, 1, 2}); }
+  std::string bytes = scratch.read(journal);
+  const std::size_t first = bytes.find("{\"id\":0");
+  ASSERT_NE(first, std::string::npos);
+  bytes[first] = '[';
+  scratch.write(journal, bytes);
+  OutputOptions other = options_for(scratch);
+  other.job = "model=m\nseed=2";
+  expect_contains(message_of(ErrorKind::usage, [&] { open_output(other); }), "another job");
+}
+
 TEST(Ledger, WritesInInputOrder) {
   const Scratch scratch;
   const auto output = open_output(options_for(scratch));
