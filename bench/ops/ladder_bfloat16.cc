@@ -38,7 +38,8 @@ struct Operands {
       x.push_back(as_float(x_bits.back()));
     }
     for (std::int64_t i = 0; i < n / panel; ++i) {
-      backend.pack_panel(shape, i, row_major.data() + i * panel * inputs * 2, packed.data());
+      backend.pack_panel(shape, i, row_major.data() + i * panel * inputs * 2,
+                         packed.data() + static_cast<std::size_t>(i) * backend.panel_bytes(shape));
     }
     for (std::size_t copy = 1; copy < copies; ++copy) {
       std::copy_n(row_major.data(), bytes, row_major.data() + copy * bytes);

@@ -35,7 +35,8 @@ struct Operands {
     std::vector<float> rows(panel * inputs);
     for (std::int64_t i = 0; i < outputs / panel; ++i) {
       for (float& weight : rows) weight = normal(random);
-      backend.pack_panel(shape, i, reinterpret_cast<std::byte*>(rows.data()), packed.data());
+      backend.pack_panel(shape, i, reinterpret_cast<std::byte*>(rows.data()),
+                         packed.data() + static_cast<std::size_t>(i) * backend.panel_bytes(shape));
     }
     for (float& value : x) value = normal(random);
     take_apart();

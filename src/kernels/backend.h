@@ -7,12 +7,15 @@
 // the reference backend: sums over K are one chain of fused multiply-adds in ascending order, so
 // reference, AVX2 and AVX-512 agree bit for bit and the tests compare with memcmp.
 //
-// Activations are float32, row-major; "rows" are tokens. Pointers are to the device's memory. The
-// argument structs are checked once, in kernels/ops.h, before a backend is called.
+// Activations are float32, row-major; "rows" are tokens. Pointers are to the backend's memory, spans
+// are the host's. A backend may do its work later, in the order of the calls, until somebody
+// download()s or calls finish(). The argument structs are checked once, in kernels/ops.h, before a
+// backend is called.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -21,6 +24,7 @@
 #include "core/range.h"
 #include "core/thread_pool.h"
 #include "core/weight_format.h"
+#include "kernels/device_buffer.h"
 
 namespace trireme {
 
@@ -203,6 +207,37 @@ struct PoolArgs {
   float* out = nullptr;                     ///< [sequences, cols]
 };
 
+/// What the operations of a step are called with: a device brings it over once.
+struct StepInputs {
+  std::span<const std::int32_t> token_ids;
+  std::span<const std::int32_t> positions;
+  std::span<const std::int32_t> type_ids;
+  std::span<const SequenceSpan> sequences;
+  std::span<const SequenceSpan> sources;
+};
+
+/// Work that is enqueued again and again, alike but for what StepInputs hold.
+struct Repeated {
+  const void* x = nullptr;  ///< what it begins with
+  std::int64_t rows = 0;
+  Range blocks;
+
+  bool operator==(const Repeated&) const = default;
+};
+
+/// One token to be drawn from a row of logits, as transformers' generate() would: repetition
+/// penalty, temperature, top-k, top-p, min-p.
+struct DrawRow {
+  bool greedy = true;
+  float temperature = 1.0f;
+  std::int32_t top_k = 0;  ///< 0: off
+  float top_p = 1.0f;
+  float min_p = 0.0f;
+  float repetition_penalty = 1.0f;
+  double uniform = 0;                       ///< the random number, in [0, 1)
+  std::span<const std::int32_t> penalized;  ///< distinct ids seen before
+};
+
 /// The largest logit of a row and where it is; ties go to the lowest index.
 struct Top {
   float value = 0;
@@ -224,16 +259,46 @@ class Backend {
   /// What the output bytes depend on of it: backends of one arithmetic give one another's bits.
   virtual std::string_view arithmetic() const = 0;
 
+  // Memory.
+
+  /// Whether what operations work on is the host's memory, so that anybody may read and write it.
+  virtual bool uses_host_memory() const { return true; }
+  /// Zeroed memory for operations. Throws Error(resource), naming flags that help, when there is
+  /// not enough.
+  virtual DeviceBuffer allocate(std::size_t bytes) const;
+  /// Copies from the host; `from` may be changed as soon as the call returns. Thread-safe.
+  virtual void upload(void* to, std::span<const std::byte> from) const;
+  /// Copies to the host when all that was called before is done, and waits for it.
+  virtual void download(std::span<std::byte> to, const void* from) const;
+  /// Copies within the backend's memory; the two do not overlap.
+  virtual void copy(void* to, const void* from, std::size_t bytes) const;
+  virtual void fill(void* to, int byte, std::size_t bytes) const;
+  /// Waits until all that was called is done. Throws Error(resource) for what failed on the way.
+  virtual void finish() const {}
+
+  // Steps.
+
+  /// A step begins: its operations are called with these spans, which stay as they are until the
+  /// next step.
+  virtual void begin_step(const StepInputs& /*inputs*/) const {}
+  /// Calls `work`, or does again what it did when it was called for the same key before. It must
+  /// call operations of this backend only, with one row per sequence.
+  virtual void repeat(const Repeated& /*key*/, const std::function<void()>& work) const { work(); }
+
   // Weights.
 
   /// What the packed bytes depend on of it: backends of one packing read one another's.
   virtual std::string_view packing() const = 0;
   /// Rows of a packed matrix come in panels of this many.
   virtual std::int64_t panel_rows() const = 0;
-  virtual std::size_t packed_bytes(const MatrixShape& shape) const = 0;
-  /// Packs the rows of one panel, [panel * panel_rows(), ...) cut off at n. `source` is row-major
-  /// [rows, k] in the shape's dtype, float32 for i8 and i4, CodedWeight for u4 (the same scale and
-  /// zero throughout a group, codes below 16). Thread-safe for different panels.
+  /// Bytes of each of them; a matrix is its panels one after another.
+  virtual std::size_t panel_bytes(const MatrixShape& shape) const = 0;
+  std::size_t packed_bytes(const MatrixShape& shape) const {
+    return static_cast<std::size_t>(ceil_div(shape.n, panel_rows())) * panel_bytes(shape);
+  }
+  /// Packs the rows of one panel, [panel * panel_rows(), ...) cut off at n, into `packed`, the
+  /// host's memory. `source` is row-major [rows, k] in the shape's dtype, float32 for i8 and i4,
+  /// CodedWeight for u4 (the same scale and zero throughout a group, codes below 16). Thread-safe.
   virtual void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
                           std::byte* packed) const = 0;
 
@@ -272,6 +337,18 @@ class Backend {
   virtual void add_bias(ThreadPool& threads, float* x, const float* bias, std::int64_t rows,
                         std::int64_t cols) const = 0;
 
+  // Look-ups.
+
+  /// out[i] = row rows[i] of x [?, cols], ldx apart; out is [rows.size(), cols].
+  virtual void gather_rows(ThreadPool& threads, const float* x, std::int64_t cols,
+                           std::int64_t ldx, std::span<const std::int32_t> rows, float* out) const;
+  /// out[i] = table[indices[i]]. `indices` belong to the model or to the step.
+  virtual void gather(ThreadPool& threads, const float* table,
+                      std::span<const std::int32_t> indices, float* out) const;
+  /// Row i of x [indices.size(), cols] += row indices[i] + offset of the table.
+  virtual void add_rows(ThreadPool& threads, float* x, std::int64_t cols, const float* table,
+                        std::span<const std::int32_t> indices, std::int64_t offset) const;
+
   /// One vector per sequence.
   virtual void pool(ThreadPool& threads, const PoolArgs& args) const = 0;
 
@@ -284,6 +361,23 @@ class Backend {
   virtual void exp_sums(ThreadPool& threads, const float* logits, std::int64_t rows,
                         std::int64_t cols, std::int64_t ld, std::int64_t block,
                         ExpSum* out) const = 0;
+
+  /// Whether it has a draw() of its own; else the host draws (runtime/sampler.h).
+  virtual bool draws() const { return false; }
+  /// One token per row of logits [rows.size(), ld], over cols columns.
+  virtual std::vector<std::int32_t> draw(const float* logits, std::int64_t cols, std::int64_t ld,
+                                         std::span<const DrawRow> rows) const;
 };
+
+/// `count` values of the backend's memory, for the host to read: where they are if it can read them
+/// there, or a copy in `room`.
+template <typename T>
+std::span<const T> on_host(const Backend& backend, const T* values, std::int64_t count,
+                           std::vector<T>& room) {
+  if (backend.uses_host_memory()) return {values, static_cast<std::size_t>(count)};
+  room.resize(static_cast<std::size_t>(count));
+  backend.download(std::as_writable_bytes(std::span(room)), values);
+  return room;
+}
 
 }  // namespace trireme

@@ -143,10 +143,9 @@ std::size_t matrix_bytes(const MatrixShape& shape) {
 }
 
 void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
-                std::byte* matrix) {
+                std::byte* target) {
   const std::int64_t rows = std::min(panel_rows, shape.n - panel * panel_rows);
   TRIREME_ASSERT(panel >= 0 && rows > 0);
-  std::byte* target = matrix + static_cast<std::size_t>(panel) * panel_bytes(shape);
   if (quant::is_quantized(shape.dtype)) return pack_quantized_panel(shape, source, rows, target);
   const std::size_t element_bytes = size_of(shape.dtype);
   const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * element_bytes;

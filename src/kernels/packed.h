@@ -61,10 +61,9 @@ inline std::int64_t element_index(DType dtype, std::int64_t lane, std::int64_t k
 }
 
 /// Packs the rows [panel * 32, ...) cut off at n. `source` is row-major [rows, k] in the shape's
-/// dtype, float32 for i8 and i4, CodedWeight for u4; `matrix` is the packed matrix. Thread-safe for
-/// different panels.
+/// dtype, float32 for i8 and i4, CodedWeight for u4; `target` is where the panel goes.
 void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
-                std::byte* matrix);
+                std::byte* target);
 
 /// The inverse, as float32, for one row of W: `out` is [k].
 void unpack_row(const MatrixShape& shape, std::int64_t row, const std::byte* matrix, float* out);

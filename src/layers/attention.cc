@@ -37,8 +37,8 @@ void Attention::rotate(Forward& forward, Tensor qkv, const RotaryTables& tables)
                                          .heads = columns_.heads + columns_.kv_heads,
                                          .head_dim = columns_.head_dim,
                                          .rotary_dim = tables.rotary_dim,
-                                         .cos = tables.cos.data(),
-                                         .sin = tables.sin.data(),
+                                         .cos = tables.cos.as<float>(),
+                                         .sin = tables.sin.as<float>(),
                                          .positions = forward.positions});
 }
 
@@ -122,24 +122,24 @@ std::int32_t bucket_of(std::int64_t distance, const RelativePositionBias::Config
 
 RelativePositionBias::RelativePositionBias(const LayerBuilder& builder, std::string_view weight,
                                            const Config& config)
-    : heads_(builder.model.num_attention_heads),
-      held_(builder.shard.heads),
+    : heads_(builder.shard.heads.size()),
       reach_(config.max_distance),
       table_(*builder.vector(weight)) {
   const ScoreDistances distances{.reach = reach_};
-  for (std::int64_t column = 0; column < distances.columns(); ++column) {
-    const std::int64_t distance = column - distances.column(0);
-    bucket_of_.push_back(bucket_of(std::clamp(distance, -reach_, reach_), config));
+  const auto all_heads = static_cast<std::int32_t>(builder.model.num_attention_heads);
+  for (std::int64_t head = builder.shard.heads.begin; head < builder.shard.heads.end; ++head) {
+    for (std::int64_t column = 0; column < distances.columns(); ++column) {
+      const std::int64_t distance = column - distances.column(0);
+      const std::int32_t bucket = bucket_of(std::clamp(distance, -reach_, reach_), config);
+      entries_.push_back(bucket * all_heads + static_cast<std::int32_t>(head));
+    }
   }
 }
 
 ScoreDistances RelativePositionBias::operator()(Forward& forward) const {
   ScoreDistances distances{.reach = reach_};
-  const Tensor table = forward.scratch.matrix(held_.size(), distances.columns());
-  float* to = table.data;
-  for (std::int64_t head = held_.begin; head < held_.end; ++head) {
-    for (const std::int32_t bucket : bucket_of_) *to++ = table_.data()[bucket * heads_ + head];
-  }
+  const Tensor table = forward.scratch.matrix(heads_, distances.columns());
+  forward.backend.gather(forward.threads, table_.data(), entries_, table.data);
   distances.table = table.data;
   return distances;
 }
@@ -180,7 +180,7 @@ void scale(Forward& forward, Tensor x, float factor) {
 Tensor features(Forward& forward, std::int64_t hidden_size) {
   const Tensor x = forward.scratch.matrix(forward.rows(), hidden_size);
   TRIREME_ASSERT(static_cast<std::int64_t>(forward.features.size()) == x.size());
-  std::copy(forward.features.begin(), forward.features.end(), x.data);
+  forward.backend.upload(x.data, std::as_bytes(forward.features));
   return x;
 }
 

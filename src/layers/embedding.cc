@@ -30,11 +30,7 @@ EmbeddingTable::EmbeddingTable(const LayerBuilder& builder, std::string_view wei
 
 void EmbeddingTable::add_to(Forward& forward, Tensor x, std::span<const std::int32_t> indices,
                             std::int64_t offset) const {
-  for (std::int64_t row = 0; row < x.rows; ++row) {
-    const std::int64_t index = indices[static_cast<std::size_t>(row)] + offset;
-    forward.backend.add_bias(forward.threads, x.data + row * x.cols, table_.data() + index * dim_,
-                             1, dim_);
-  }
+  forward.backend.add_rows(forward.threads, x.data, dim_, table_.data(), indices, offset);
 }
 
 void EmbeddingTable::add_row_to(Forward& forward, Tensor x, std::int64_t row) const {

@@ -7,28 +7,19 @@
 #include <span>
 #include <vector>
 
-#include "comm/communicator.h"
-#include "core/buffer.h"
 #include "kernels/backend.h"
+#include "layers/tensor_group.h"
 
 namespace trireme {
 
-/// A row-major float32 matrix of activations in scratch memory; a row is a token.
-struct Tensor {
-  float* data = nullptr;
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;  ///< also the distance between rows
-
-  std::int64_t size() const { return rows * cols; }
-};
-
-/// Scratch memory for activations: a stack that is allocated once and never grows, so that a step
-/// allocates nothing.
+/// Scratch memory for activations, of a backend: a stack that is allocated once and never grows, so
+/// that a step allocates nothing, and that gives the same places to steps of the same sizes.
 class Workspace {
  public:
   /// `floats`: the most that is ever in use at once.
-  explicit Workspace(std::int64_t floats)
-      : buffer_(static_cast<std::size_t>(floats) * sizeof(float)), capacity_(floats) {}
+  Workspace(const Backend& backend, std::int64_t floats)
+      : buffer_(backend.allocate(static_cast<std::size_t>(floats) * sizeof(float))),
+        capacity_(floats) {}
 
   Tensor matrix(std::int64_t rows, std::int64_t cols);
   std::int64_t high_water() const { return high_water_; }
@@ -48,7 +39,7 @@ class Workspace {
   };
 
  private:
-  Buffer buffer_;
+  DeviceBuffer buffer_;
   std::int64_t capacity_;
   std::int64_t used_ = 0;
   std::int64_t high_water_ = 0;
@@ -57,7 +48,7 @@ class Workspace {
 struct Forward {
   const Backend& backend;
   ThreadPool& threads;
-  Communicator& tensor_group;
+  TensorGroup& tensor_group;
   Workspace& scratch;
   std::span<const KvCacheView> caches;  ///< one per attention layer of this rank
   std::span<const std::int32_t> token_ids;

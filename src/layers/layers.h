@@ -106,10 +106,13 @@ class RMSNorm {
   RMSNorm(const LayerBuilder& builder, std::string_view weight, float eps);
   /// [tokens, dim] -> [tokens, dim], a new matrix
   Tensor operator()(Forward& forward, Tensor x) const;
+  void in_place(Forward& forward, Tensor x) const { normalize(forward, x, x); }
   /// Normalises each of `heads` heads within columns [column, column + heads * dim), in place.
   void heads_in_place(Forward& forward, Tensor x, std::int64_t column, std::int64_t heads) const;
 
  private:
+  void normalize(Forward& forward, Tensor x, Tensor y) const;
+
   const PackedVector& weight_;
   float eps_;
 };
@@ -130,11 +133,11 @@ class LayerNorm {
 };
 
 /// Tables of cos and sin per position, shared by all layers of a rank: [max_positions,
-/// rotary_dim/2].
+/// rotary_dim/2], in the backend's memory.
 struct RotaryTables {
   std::int64_t rotary_dim = 0;
-  std::vector<float> cos;
-  std::vector<float> sin;
+  DeviceBuffer cos;
+  DeviceBuffer sin;
 };
 
 /// Where q, k and v of this rank stand within a fused [q | k | v] projection.
@@ -201,11 +204,10 @@ class RelativePositionBias {
   ScoreDistances operator()(Forward& forward) const;
 
  private:
-  std::int64_t heads_;  ///< of the model
-  Range held_;
+  std::int64_t heads_;  ///< of this rank
   std::int64_t reach_;
-  std::vector<std::int32_t> bucket_of_;  ///< of each column
-  const PackedVector& table_;            ///< [num_buckets, heads]
+  std::vector<std::int32_t> entries_;  ///< of the table, of each held head's columns
+  const PackedVector& table_;          ///< [num_buckets, heads]
 };
 
 /// silu(gate) * up over [gate | up]: [tokens, 2 n] -> [tokens, n]

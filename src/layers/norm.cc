@@ -8,6 +8,11 @@ RMSNorm::RMSNorm(const LayerBuilder& builder, std::string_view weight, float eps
 
 Tensor RMSNorm::operator()(Forward& forward, Tensor x) const {
   const Tensor y = forward.scratch.matrix(x.rows, x.cols);
+  normalize(forward, x, y);
+  return y;
+}
+
+void RMSNorm::normalize(Forward& forward, Tensor x, Tensor y) const {
   forward.backend.rms_norm(forward.threads, {.x = x.data,
                                              .y = y.data,
                                              .rows = x.rows,
@@ -16,7 +21,6 @@ Tensor RMSNorm::operator()(Forward& forward, Tensor x) const {
                                              .dim = weight_.size(),
                                              .weight = weight_.data(),
                                              .eps = eps_});
-  return y;
 }
 
 void RMSNorm::heads_in_place(Forward& forward, Tensor x, std::int64_t column,

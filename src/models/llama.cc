@@ -251,8 +251,8 @@ LlamaModel::LlamaModel(ModelSpec spec, LlamaConfig config) : config_(std::move(c
   spec_ = std::move(spec);
 }
 
-void LlamaModel::prepare(std::int64_t max_positions) {
-  rotary_ = rope_tables(config_.rope, max_positions);
+void LlamaModel::prepare(const Backend& backend, std::int64_t max_positions) {
+  rotary_ = rope_tables(config_.rope, max_positions, backend);
 }
 
 Attention::Config LlamaModel::attention_config(const LayerBuilder& builder,

@@ -38,7 +38,7 @@ class LlamaModel : public Model {
  public:
   LlamaModel(ModelSpec spec, LlamaConfig config);
 
-  void prepare(std::int64_t max_positions) override;
+  void prepare(const Backend& backend, std::int64_t max_positions) override;
   std::unique_ptr<Block> build(const LayerBuilder& builder, std::int64_t block,
                                std::int64_t cache_layer) const override;
 

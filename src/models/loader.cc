@@ -92,21 +92,63 @@ Range rows_of(const PackedMatrix& matrix, Range panels, std::int64_t panel_rows)
   return {panels.begin * panel_rows, std::min(matrix.shape().n, panels.end * panel_rows)};
 }
 
-void load_panels(const ParameterStore& store, PackedMatrix& matrix, Range panels,
-                 RowReader& reader) {
+/// Fills a rank's parameters; of one thread.
+class Filler {
+ public:
+  Filler(const ParameterStore& store, const TensorSource& source)
+      : store_(store), backend_(store.backend()), reader_(source) {}
+
+  void fill(PackedMatrix& matrix, Range panels);
+  void fill(PackedVector& vector);
+  /// Says that these panels come soon, so that a disk may begin.
+  void announce(const PackedMatrix& matrix, Range panels) const {
+    reader_.will_read(matrix, rows_of(matrix, panels, backend_.panel_rows()));
+  }
+
+ private:
+  /// Where the host may write what goes to `place`: there, or into memory from where send() takes
+  /// it to the device.
+  std::byte* room(std::byte* place, std::size_t bytes) {
+    if (backend_.uses_host_memory()) return place;
+    staged_.resize(bytes);
+    return staged_.data();
+  }
+  void send(std::byte* place) {
+    if (!backend_.uses_host_memory()) backend_.upload(place, staged_);
+  }
+
+  const ParameterStore& store_;
+  const Backend& backend_;
+  RowReader reader_;
+  std::vector<std::byte> staged_;
+};
+
+void Filler::fill(PackedMatrix& matrix, Range panels) {
   const MatrixShape& shape = matrix.shape();
-  const std::int64_t panel_rows = store.backend().panel_rows();
+  const std::int64_t panel_rows = backend_.panel_rows();
+  const std::size_t panel_bytes = backend_.panel_bytes(shape);
   const std::size_t row_bytes =
       static_cast<std::size_t>(shape.k()) * size_of(RowReader::dtype_of(matrix));
-  const std::int64_t step = panels_at_once(matrix, panel_rows, reader);
+  const std::int64_t step = panels_at_once(matrix, panel_rows, reader_);
   for (std::int64_t begin = panels.begin; begin < panels.end; begin += step) {
     const std::int64_t end = std::min(begin + step, panels.end);
-    const std::byte* rows = reader.read(matrix, rows_of(matrix, {begin, end}, panel_rows));
+    const std::byte* rows = reader_.read(matrix, rows_of(matrix, {begin, end}, panel_rows));
+    std::byte* const place =
+        store_.mutable_data(matrix) + static_cast<std::size_t>(begin) * panel_bytes;
+    std::byte* packed = room(place, static_cast<std::size_t>(end - begin) * panel_bytes);
     for (std::int64_t panel = begin; panel < end; ++panel) {
-      store.backend().pack_panel(shape, panel, rows, store.mutable_data(matrix));
+      backend_.pack_panel(shape, panel, rows, packed);
       rows += static_cast<std::size_t>(panel_rows) * row_bytes;
+      packed += panel_bytes;
     }
+    send(place);
   }
+}
+
+void Filler::fill(PackedVector& vector) {
+  auto* const place = reinterpret_cast<std::byte*>(store_.mutable_data(vector));
+  reader_.read(vector, reinterpret_cast<float*>(room(place, vector.bytes())));
+  send(place);
 }
 
 }  // namespace
@@ -147,30 +189,30 @@ void check_checkpoint(const ModelSpec& model, const TensorSource& source) {
 void load_parameters(ParameterStore& store, const TensorSource& source, ThreadPool& threads,
                      const std::function<void()>& progress) {
   const std::vector<Portion> portions = portions_of(store, threads.size());
-  std::vector<RowReader> readers(static_cast<std::size_t>(threads.size()), RowReader(source));
+  std::vector<Filler> fillers(static_cast<std::size_t>(threads.size()), Filler(store, source));
   FirstError error;
-  const auto announce = [&](std::size_t index, const RowReader& reader) {
+  const auto announce = [&](std::size_t index, const Filler& filler) {
     if (index >= portions.size() || portions[index].matrix == nullptr) return;
-    const PackedMatrix& matrix = *portions[index].matrix;
-    reader.will_read(matrix, rows_of(matrix, portions[index].panels, store.backend().panel_rows()));
+    filler.announce(*portions[index].matrix, portions[index].panels);
   };
   const auto load = [&](std::int64_t index, int thread) {
     const Portion& portion = portions[static_cast<std::size_t>(index)];
-    RowReader& reader = readers[static_cast<std::size_t>(thread)];
+    Filler& filler = fillers[static_cast<std::size_t>(thread)];
     error.guard([&] {
       // While this portion is packed, a disk reads the one that this thread takes next.
-      if (index == 0) announce(0, reader);
-      announce(static_cast<std::size_t>(index) + 1, reader);
+      if (index == 0) announce(0, filler);
+      announce(static_cast<std::size_t>(index) + 1, filler);
       if (portion.vector != nullptr) {
-        reader.read(*portion.vector, store.mutable_data(*portion.vector));
+        filler.fill(*portion.vector);
       } else {
-        load_panels(store, *portion.matrix, portion.panels, reader);
+        filler.fill(*portion.matrix, portion.panels);
       }
       if (thread == 0 && progress) progress();
     });
   };
   threads.parallel_for_with_thread(static_cast<std::int64_t>(portions.size()), load);
   error.rethrow();
+  store.backend().finish();
 }
 
 std::vector<DummyTensor> dummy_tensors(const ModelSpec& model) {

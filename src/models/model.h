@@ -62,9 +62,9 @@ class Model {
   /// Reads what of the model's other files matters to it (the modules of sentence-transformers).
   /// Before build().
   virtual void heed(const ModelTexts& texts) { (void)texts; }
-  /// Builds what is shared between blocks (rotary tables) for sequences up to this long. Call it
-  /// once, before the first forward pass.
-  virtual void prepare(std::int64_t max_positions) { (void)max_positions; }
+  /// Builds what is shared between blocks (rotary tables), in the backend's memory, for sequences up
+  /// to this long. Call it once, before the first forward pass.
+  virtual void prepare(const Backend& /*backend*/, std::int64_t /*max_positions*/) {}
   /// Builds spec().blocks[block]; a layer keeps its keys and values in
   /// Forward::caches[cache_layer].
   virtual std::unique_ptr<Block> build(const LayerBuilder& builder, std::int64_t block,

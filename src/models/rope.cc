@@ -223,21 +223,27 @@ std::vector<float> rope_frequencies(const RopeConfig& rope) {
   return frequencies;
 }
 
-RotaryTables rope_tables(const RopeConfig& rope, std::int64_t positions) {
+RotaryTables rope_tables(const RopeConfig& rope, std::int64_t positions, const Backend& backend) {
   const std::vector<float> frequencies = rope_frequencies(rope);
   const float attention_factor = f32(rope.attention_factor);
-  RotaryTables tables{.rotary_dim = rope.rotary_dim};
-  tables.cos.reserve(frequencies.size() * static_cast<std::size_t>(positions));
-  tables.sin.reserve(tables.cos.capacity());
+  std::vector<float> cos, sin;
+  cos.reserve(frequencies.size() * static_cast<std::size_t>(positions));
+  sin.reserve(cos.capacity());
   for (std::int64_t position = 0; position < positions; ++position) {
     for (const float frequency : frequencies) {
       const float angle = static_cast<float>(position) * frequency;
       const double exact = static_cast<double>(angle);
-      tables.cos.push_back(f32(std::cos(exact)) * attention_factor);
-      tables.sin.push_back(f32(std::sin(exact)) * attention_factor);
+      cos.push_back(f32(std::cos(exact)) * attention_factor);
+      sin.push_back(f32(std::sin(exact)) * attention_factor);
     }
   }
-  return tables;
+  const auto kept = [&](const std::vector<float>& table) {
+    const auto bytes = std::as_bytes(std::span(table));
+    DeviceBuffer memory = backend.allocate(bytes.size());
+    backend.upload(memory.data(), bytes);
+    return memory;
+  };
+  return {rope.rotary_dim, kept(cos), kept(sin)};
 }
 
 }  // namespace trireme

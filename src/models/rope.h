@@ -41,7 +41,7 @@ std::int64_t usable_positions(const RopeConfig& rope, std::int64_t max_positions
 /// Angle per position of each pair of dimensions: [rotary_dim / 2].
 std::vector<float> rope_frequencies(const RopeConfig& rope);
 
-/// cos and sin of positions [0, positions).
-RotaryTables rope_tables(const RopeConfig& rope, std::int64_t positions);
+/// cos and sin of positions [0, positions), in the backend's memory.
+RotaryTables rope_tables(const RopeConfig& rope, std::int64_t positions, const Backend& backend);
 
 }  // namespace trireme

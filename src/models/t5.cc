@@ -161,7 +161,10 @@ class FinalNorm : public Block {
  public:
   FinalNorm(const LayerBuilder& b, const T5Config& config)
       : norm_(b, "final_layer_norm.weight", config.layer_norm_epsilon) {}
-  Tensor forward(Forward& f, Tensor x) const override { return norm_(f, x); }
+  Tensor forward(Forward& f, Tensor x) const override {
+    norm_.in_place(f, x);
+    return x;
+  }
 
  private:
   RMSNorm norm_;

@@ -132,6 +132,13 @@ std::int64_t rotary_bytes(const ModelSpec& model, const MemoryLimits& limits) {
 
 namespace {
 
+/// What is read from logits on its way to the host, one kind after the other: sums of vocabulary
+/// blocks, targets, or a row to draw from whose parts are on several ranks.
+std::int64_t read_floats(const ModelSpec& model, const TensorShard& shard) {
+  const std::int64_t blocks = ceil_div(shard.vocab.size(), model.vocab_shards.width()) + 1;
+  return std::max({2 * logit_rows * blocks, targets_at_once, model.vocab_size});
+}
+
 /// What the last block takes: a few hidden rows, and its output.
 std::int64_t output_floats(const ModelSpec& model, const TensorShard& shard,
                            const MemoryLimits& limits) {
@@ -140,7 +147,7 @@ std::int64_t output_floats(const ModelSpec& model, const TensorShard& shard,
   const std::int64_t sequences = std::min(limits.max_sequences, limits.max_step_tokens);
   switch (model.output) {
     case Output::logits:
-      return logit_rows * (hidden_rows * hidden + shard.vocab.size());
+      return logit_rows * (hidden_rows * hidden + shard.vocab.size()) + read_floats(model, shard);
     case Output::sentence:
     case Output::labels:
       return sequences * (hidden_rows * hidden + model.output_size);

@@ -29,6 +29,9 @@ inline constexpr std::int64_t kv_block_tokens = 32;
 /// Rows of logits computed at a time: bounds the memory that a large vocabulary takes.
 inline constexpr std::int64_t logit_rows = 64;
 
+/// Logits looked up at a time.
+inline constexpr std::int64_t targets_at_once = 4096;
+
 /// Bytes of the weights of `blocks` as packed for a CPU: 32-row panels, the columns of 16-bit
 /// weights padded to 32 within each virtual shard.
 std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks);

@@ -1,35 +1,15 @@
 #include "runtime/logits.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "core/bytes.h"
 #include "core/error.h"
 #include "plan/memory.h"
+#include "runtime/local_logits.h"
 
 namespace trireme {
 
 namespace {
-
-/// A row of logits that the plan asks about.
-struct WantedRow {
-  std::int64_t row = 0;  ///< of the step
-  std::size_t sequence = 0;
-  std::span<const std::int32_t> targets;  ///< log-probabilities of these ids
-  bool sample = false;
-  bool returned = false;    ///< the row is part of the output
-  bool all_logits = false;  ///< the whole row must come together
-
-  bool wants_top() const { return sample && !all_logits; }
-};
-
-/// What the ranks send to the first one, per wanted row, and what it makes of it.
-struct Gathered {
-  std::vector<Top> tops;       ///< rows that want the largest logit
-  std::vector<ExpSum> sums;    ///< [rows with targets, vocabulary blocks]
-  std::vector<float> targets;  ///< of rows with targets: their logits, where they are here
-  std::vector<float> logits;   ///< rows that want all: this rank's columns
-};
 
 /// Hands out a sequence's targets, row by row.
 class Targets {
@@ -59,9 +39,11 @@ std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
     const std::size_t rows = sequence.tokens.size();
     Targets targets(sequence);
     auto at = sequence.logits_at.begin();
+    std::int64_t sampled = 0;
     for (std::size_t i = 0; i < rows; ++i, ++row) {
       WantedRow w{.row = row, .sequence = s};
       w.sample = sequence.sample && i + 1 + static_cast<std::size_t>(sequence.drafts) >= rows;
+      if (w.sample) w.ahead = sampled++;
       w.targets = targets.of_row(i);
       w.returned =
           sequence.logits || (at != sequence.logits_at.end() && static_cast<std::size_t>(*at) == i);
@@ -73,59 +55,12 @@ std::vector<WantedRow> wanted_rows(const StepPlan& plan) {
   return wanted;
 }
 
-/// Copies the wanted rows of x together and runs the head over them: [rows, vocab_local].
-Tensor local_logits(const LogitsReader& r, std::span<const WantedRow> wanted, Tensor x) {
-  const Tensor rows = r.forward.scratch.matrix(static_cast<std::int64_t>(wanted.size()), x.cols);
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    std::memcpy(rows.data + static_cast<std::int64_t>(i) * x.cols, x.data + wanted[i].row * x.cols,
-                static_cast<std::size_t>(x.cols) * sizeof(float));
-  }
-  return r.head.forward(r.forward, rows);
-}
-
-Message local_part(const LogitsReader& r, std::span<const WantedRow> wanted, Tensor logits) {
-  const std::int64_t block = r.model.vocab_shards.width();
-  const std::int64_t blocks = ceil_div(logits.cols, block);
-  Gathered part;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const WantedRow& w = wanted[i];
-    const float* row = logits.data + static_cast<std::int64_t>(i) * logits.cols;
-    if (w.wants_top() && logits.cols > 0) {
-      Top& top = part.tops.emplace_back();
-      r.forward.backend.argmax(r.forward.threads, row, 1, logits.cols, logits.cols, &top);
-      top.index += static_cast<std::int32_t>(r.shard.vocab.begin);
-    }
-    if (!w.targets.empty()) {
-      part.sums.resize(part.sums.size() + static_cast<std::size_t>(blocks));
-      r.forward.backend.exp_sums(r.forward.threads, row, 1, logits.cols, logits.cols, block,
-                                 part.sums.data() + part.sums.size() - blocks);
-      for (const std::int32_t target : w.targets) {
-        const bool here = r.shard.vocab.contains(target);
-        part.targets.push_back(here ? row[target - r.shard.vocab.begin] : 0.0f);
-      }
-    }
-    if (w.all_logits) part.logits.insert(part.logits.end(), row, row + logits.cols);
-  }
-  ByteWriter out;
-  out.array(part.tops);
-  out.array(part.sums);
-  out.array(part.targets);
-  out.array(part.logits);
-  return out.take();
-}
-
 /// Walks through the parts of all ranks, row by row.
 class PartsReader {
  public:
   PartsReader(const LogitsReader& r, std::span<const Message> messages) {
     for (std::size_t rank = 0; rank < messages.size(); ++rank) {
-      ByteReader in(messages[rank]);
-      Gathered part;
-      part.tops = in.array<Top>();
-      part.sums = in.array<ExpSum>();
-      part.targets = in.array<float>();
-      part.logits = in.array<float>();
-      parts_.push_back(std::move(part));
+      parts_.push_back(decode_part(messages[rank]));
       vocab_.push_back(tensor_shard(r.model, r.shard.size, static_cast<int>(rank)).vocab);
     }
     block_ = r.model.vocab_shards.width();
@@ -136,13 +71,16 @@ class PartsReader {
   /// ids.
   std::int32_t next_top() {
     Top best{-INFINITY, -1};
-    for (const Gathered& part : parts_) {
+    for (const LogitsPart& part : parts_) {
       const Top& top = part.tops[tops_];
       if (best.index < 0 || top.value > best.value) best = top;
     }
     ++tops_;
     return best.index;
   }
+
+  /// The token that was drawn where the logits are.
+  std::int32_t next_drawn() { return parts_.front().drawn[drawn_++]; }
 
   /// log softmax of a row's targets: block sums join in the order of the vocabulary.
   void next_logprobs(std::span<const std::int32_t> targets, std::vector<float>& out) {
@@ -193,7 +131,7 @@ class PartsReader {
     }
   }
 
-  std::vector<Gathered> parts_;
+  std::vector<LogitsPart> parts_;
   std::vector<Range> vocab_;
   std::int64_t block_ = 1;
   std::int64_t vocab_size_ = 0;
@@ -201,6 +139,7 @@ class PartsReader {
   std::size_t sums_ = 0;
   std::size_t targets_ = 0;
   std::size_t logits_ = 0;
+  std::size_t drawn_ = 0;
 };
 
 /// Rows of one sequence whose next tokens are drawn from all their logits.
@@ -218,6 +157,7 @@ void take_row(PartsReader& parts, const StepPlan& plan, const WantedRow& w, Step
   SequenceOutput& output = result[w.sequence];
   const StepSequence& sequence = plan.sequences[w.sequence];
   if (w.wants_top()) take_top(sequence, parts.next_top(), output);
+  if (w.drawn) take_top(sequence, parts.next_drawn(), output);
   if (!w.targets.empty()) parts.next_logprobs(w.targets, output.logprobs);
   if (!w.all_logits) return;
   std::vector<float> logits = parts.next_logits();
@@ -231,40 +171,45 @@ void take_row(PartsReader& parts, const StepPlan& plan, const WantedRow& w, Step
 
 /// Row by row as long as the drafts hold, each with the random number that it would have in a step
 /// of its own.
-void draw(const StepSequence& sequence, Draws& draws, SequenceOutput& output) {
-  SamplerSettings sampler = sequence.sampler;
+void draw(const LogitsReader& r, const StepSequence& sequence, Draws& draws,
+          SequenceOutput& output) {
   for (std::vector<float>& logits : draws.rows) {
     if (!goes_on(sequence, output)) return;
-    sampler.position = sequence.sampler.position + output.tokens.size();
-    output.tokens.push_back(choose(logits, sampler, sequence.penalized));
+    output.tokens.push_back(draw_one(r, sequence, std::ssize(output.tokens), logits));
   }
 }
 
 /// Sequences are drawn for apart from each other, so threads may share them out.
-void draw_tokens(ThreadPool& threads, const StepPlan& plan, std::vector<Draws>& draws,
+void draw_tokens(const LogitsReader& r, const StepPlan& plan, std::vector<Draws>& draws,
                  StepResult& result) {
-  threads.parallel_for(static_cast<std::int64_t>(draws.size()), [&](std::int64_t i) {
+  const auto draw_rows = [&](std::int64_t i) {
     Draws& rows = draws[static_cast<std::size_t>(i)];
-    draw(plan.sequences[rows.sequence], rows, result[rows.sequence]);
-  });
+    draw(r, plan.sequences[rows.sequence], rows, result[rows.sequence]);
+  };
+  const std::int64_t count = std::ssize(draws);
+  if (!r.forward.backend.draws()) return r.forward.threads.parallel_for(count, draw_rows);
+  for (std::int64_t i = 0; i < count; ++i) draw_rows(i);
 }
 
 }  // namespace
 
 std::optional<StepResult> read_outputs(const LogitsReader& reader, const StepPlan& plan, Tensor x) {
-  const std::vector<WantedRow> wanted = wanted_rows(plan);
+  std::vector<WantedRow> wanted = wanted_rows(plan);
+  if (draws_in_place(reader)) {
+    for (WantedRow& w : wanted) w.draw_in_place();
+  }
   StepResult result(plan.sequences.size());
   for (std::size_t begin = 0; begin < wanted.size(); begin += logit_rows) {
     const std::size_t count = std::min<std::size_t>(logit_rows, wanted.size() - begin);
     const std::span<const WantedRow> some(wanted.data() + begin, count);
     const Workspace::Scope scope(reader.forward.scratch);
-    const Message part = local_part(reader, some, local_logits(reader, some, x));
-    const std::vector<Message> messages = reader.forward.tensor_group.gather(0, part);
+    const Message part = read_part(reader, plan, some, x);
+    const std::vector<Message> messages = reader.forward.tensor_group.ranks().gather(0, part);
     if (reader.shard.rank != 0) continue;
     PartsReader parts(reader, messages);
     std::vector<Draws> draws;
     for (const WantedRow& w : some) take_row(parts, plan, w, result, draws);
-    draw_tokens(reader.forward.threads, plan, draws, result);
+    draw_tokens(reader, plan, draws, result);
   }
   if (reader.shard.rank != 0) return std::nullopt;
   return result;

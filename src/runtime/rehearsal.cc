@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
 #include "comm/single.h"
 #include "core/error.h"
@@ -108,19 +107,20 @@ Rehearsal::Rehearsal(Model& model, const Backend& backend, std::span<const Step>
       limits_(limits_of(steps)),
       cache_blocks_(cache_blocks_of(steps)) {
   model_.keep_layers(layers_);
-  model_.prepare(limits_.max_model_len);
+  model_.prepare(backend_, limits_.max_model_len);
 }
 
 double Rehearsal::seconds(ThreadPool& threads, const Step& step) {
   SingleCommunicator alone;
   Stage stage({backend_, threads, alone, {}, one_stage(model_.spec())}, model_, limits_);
   if (weights_.size() == 0) {
-    weights_ = Buffer(stage.parameters().bytes());
+    weights_ = backend_.allocate(stage.parameters().bytes());
     constexpr std::int64_t pieces = 256;
     const auto size = static_cast<std::int64_t>(weights_.size());
     threads.parallel_for(pieces, [&](std::int64_t piece) {
       const Range part = even_part(size, pieces, piece);
-      std::memset(weights_.data() + part.begin, weight_byte, static_cast<std::size_t>(part.size()));
+      backend_.fill(weights_.data() + part.begin, weight_byte,
+                    static_cast<std::size_t>(part.size()));
     });
   }
   stage.parameters().place(weights_.data());

@@ -42,7 +42,7 @@ class Rehearsal {
   const Backend& backend_;
   MemoryLimits limits_;
   std::int64_t cache_blocks_ = 0;
-  Buffer weights_;
+  DeviceBuffer weights_;
 };
 
 }  // namespace trireme

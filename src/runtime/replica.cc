@@ -176,7 +176,7 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
   stage_->meter().loading();
   // What is too little before anything is loaded will not do after it.
   agree_on_kv_blocks(options, local_ranks);
-  files_.model->prepare(limits_.max_model_len);
+  files_.model->prepare(*backend_, limits_.max_model_len);
   load_weights(options, shared_weights);
   stage_->disk_blocks().fill(*files_.source, *threads_, [this] { ranks_->heartbeat(); });
   kv_blocks_ = agree_on_kv_blocks(options, local_ranks);
@@ -230,7 +230,7 @@ std::span<const std::byte> Replica::filled_arena(const std::function<void()>& he
     load_parameters(parameters, *files_.source, *threads_, heartbeat);
   };
   if (shared_weights_ != nullptr) return shared_weights_->get(parameters.bytes(), fill, heartbeat);
-  weights_ = Buffer(parameters.bytes());
+  weights_ = backend_->allocate(parameters.bytes());
   fill({weights_.data(), weights_.size()});
   return {weights_.data(), weights_.size()};
 }

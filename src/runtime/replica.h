@@ -107,7 +107,7 @@ class Replica {
   MemoryLimits limits_;
   std::unique_ptr<ThreadPool> threads_;
   std::unique_ptr<Stage> stage_;
-  Buffer weights_;                              ///< this process's own, unless
+  DeviceBuffer weights_;                        ///< this process's own, unless
   std::unique_ptr<SharedOnce> shared_weights_;  ///< the host's replicas share one copy, or
   std::unique_ptr<WeightCache> cache_;          ///< they are mapped; it writes what is not there
   bool mapped_ = false;

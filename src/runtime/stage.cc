@@ -1,7 +1,7 @@
 #include "runtime/stage.h"
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "core/error.h"
@@ -110,10 +110,12 @@ Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits
       range_(context.placement.stages[static_cast<std::size_t>(point_.pp)].blocks),
       disk_begin_(context.placement.stages[static_cast<std::size_t>(point_.pp)].disk_begin),
       limits_(limits),
-      tensor_group_(context.replica.group(tensor_group({0, point_.pp, 0}, context.sizes))),
+      tensor_ranks_(context.replica.group(tensor_group({0, point_.pp, 0}, context.sizes))),
+      tensor_group_(*tensor_ranks_, context.backend),
+      replica_group_(context.replica, context.backend),
       parameters_(context.backend),
       disk_blocks_(context.backend, context.offload_folder),
-      scratch_(workspace_floats(model.spec(), shard_, range_, limits)),
+      scratch_(context.backend, workspace_floats(model.spec(), shard_, range_, limits)),
       meter_(context.replica, context.micro_batches) {
   std::int64_t cache_layer = 0;
   for (std::int64_t i = range_.begin; i < range_.end; ++i) {
@@ -143,8 +145,8 @@ void Stage::allocate_cache(std::int64_t blocks) {
   const auto allocate = [&](std::int64_t count) {
     const auto bytes =
         static_cast<std::size_t>(count * view.block_elements()) * size_of(view.dtype);
-    view.k = cache_memory_.emplace_back(bytes).data();
-    view.v = cache_memory_.emplace_back(bytes).data();
+    view.k = cache_memory_.emplace_back(context_.backend.allocate(bytes)).data();
+    view.v = cache_memory_.emplace_back(context_.backend.allocate(bytes)).data();
     return view;
   };
   // Layers run one after the other, so those that keep nothing share one cache.
@@ -201,8 +203,8 @@ void Stage::copy_cache(const StepPlan& plan) const {
       const std::size_t bytes =
           static_cast<std::size_t>(cache.block_elements()) * size_of(cache.dtype);
       for (std::byte* const values : {cache.k, cache.v}) {
-        std::memcpy(values + static_cast<std::size_t>(copy.to) * bytes,
-                    values + static_cast<std::size_t>(copy.from) * bytes, bytes);
+        context_.backend.copy(values + static_cast<std::size_t>(copy.to) * bytes,
+                              values + static_cast<std::size_t>(copy.from) * bytes, bytes);
       }
     }
   }
@@ -228,7 +230,7 @@ std::optional<StepResult> Stage::execute_blocks(const StepPlan& plan) {
   rows_ += static_cast<std::int64_t>(batch.positions.size());
   Forward forward{.backend = context_.backend,
                   .threads = context_.threads,
-                  .tensor_group = *tensor_group_,
+                  .tensor_group = tensor_group_,
                   .scratch = scratch_,
                   .caches = caches_,
                   .token_ids = batch.token_ids,
@@ -237,6 +239,11 @@ std::optional<StepResult> Stage::execute_blocks(const StepPlan& plan) {
                   .sources = batch.sources,
                   .type_ids = batch.types(),
                   .features = batch.features};
+  context_.backend.begin_step({.token_ids = batch.token_ids,
+                               .positions = batch.positions,
+                               .type_ids = batch.type_ids,
+                               .sequences = batch.sequences,
+                               .sources = batch.sources});
   const Range all = blocks_of(plan);
   const Range mine = intersect(all, range_);
   const bool ends_here = range_.end == block_count();
@@ -255,10 +262,7 @@ std::optional<StepResult> Stage::execute_blocks(const StepPlan& plan) {
   }
   seconds_.others += watch.lap();
   const bool has_head = mine.end == block_count();
-  for (; next < mine.end - (has_head ? 1 : 0); ++next) {
-    x = run_block(forward, plan, next, x);
-    context_.replica.heartbeat();
-  }
+  run_layers(forward, plan, {next, mine.end - (has_head ? 1 : 0)}, x);
   seconds_.layers += watch.lap();
   if (has_head) {
     result = finish(forward, plan, x);
@@ -269,6 +273,21 @@ std::optional<StepResult> Stage::execute_blocks(const StepPlan& plan) {
   }
   seconds_.others += watch.lap();
   return result;
+}
+
+/// Blocks that work on x in place.
+void Stage::run_layers(Forward& forward, const StepPlan& plan, Range layers, Tensor x) const {
+  const auto run = [&] {
+    for (std::int64_t i = layers.begin; i < layers.end; ++i) {
+      run_block(forward, plan, i, x);
+      context_.replica.heartbeat();
+    }
+  };
+  const bool decodes = !plan.encode && std::ranges::all_of(forward.sequences, [](const auto& s) {
+    return s.rows == 1 && s.keys == 0;
+  });
+  if (!decodes || !tensor_group_.stays_on_device()) return run();
+  context_.backend.repeat({.x = x.data, .rows = x.rows, .blocks = layers}, run);
 }
 
 Tensor Stage::run_block(Forward& forward, const StepPlan& plan, std::int64_t index,
@@ -284,16 +303,11 @@ Tensor Stage::run_block(Forward& forward, const StepPlan& plan, std::int64_t ind
 
 Tensor Stage::receive_input(Forward& forward) {
   const Tensor x = scratch_.matrix(forward.rows(), model_.spec().hidden_size);
-  context_.replica.receive_into(
-      neighbour(-1),
-      {reinterpret_cast<std::byte*>(x.data), static_cast<std::size_t>(x.size()) * sizeof(float)});
+  replica_group_.receive(neighbour(-1), x);
   return x;
 }
 
-void Stage::send_on(Tensor x) {
-  context_.replica.send(neighbour(1), {reinterpret_cast<const std::byte*>(x.data),
-                                       static_cast<std::size_t>(x.size()) * sizeof(float)});
-}
+void Stage::send_on(Tensor x) { replica_group_.send(neighbour(1), x); }
 
 std::optional<StepResult> Stage::finish(Forward& forward, const StepPlan& plan, Tensor x) {
   const FromDisk from_disk(disk_blocks_, disk_index_.back());
@@ -315,7 +329,8 @@ std::optional<StepResult> Stage::read_values(Forward& forward, const StepPlan& p
     const Tensor from = one || !pooled ? y : x;
     const float* begin =
         from.data + (one ? static_cast<std::int64_t>(i) : span.row_begin) * from.cols;
-    result[i].values.assign(begin, begin + (one ? 1 : span.rows) * from.cols);
+    result[i].values.resize(static_cast<std::size_t>((one ? 1 : span.rows) * from.cols));
+    context_.backend.download(std::as_writable_bytes(std::span(result[i].values)), begin);
   }
   return result;
 }

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "comm/topology.h"
-#include "core/buffer.h"
 #include "models/model.h"
 #include "plan/device_map.h"
 #include "plan/memory.h"
@@ -84,6 +83,7 @@ class Stage {
   Tensor receive_input(Forward& forward);
   void send_on(Tensor x);
   std::optional<StepResult> execute_blocks(const StepPlan& plan);
+  void run_layers(Forward& forward, const StepPlan& plan, Range layers, Tensor x) const;
   Tensor run_block(Forward& forward, const StepPlan& plan, std::int64_t index, Tensor x) const;
   std::optional<StepResult> finish(Forward& forward, const StepPlan& plan, Tensor x);
   std::optional<StepResult> read_values(Forward& forward, const StepPlan& plan, Tensor x) const;
@@ -95,12 +95,14 @@ class Stage {
   Range range_;
   std::int64_t disk_begin_;  ///< blocks from here on stay on disk, but for tied tables
   MemoryLimits limits_;
-  std::unique_ptr<Communicator> tensor_group_;
+  std::unique_ptr<Communicator> tensor_ranks_;
+  TensorGroup tensor_group_;
+  TensorGroup replica_group_;
   ParameterStore parameters_;
   DiskBlocks disk_blocks_;
   std::vector<std::int64_t> disk_index_;  ///< of each block here among disk_blocks_; -1: none
   std::vector<std::unique_ptr<Block>> blocks_;
-  std::vector<Buffer> cache_memory_;
+  std::vector<DeviceBuffer> cache_memory_;
   std::vector<CacheUse> cache_uses_;  ///< of each attention layer here
   std::vector<KvCacheView> caches_;
   Workspace scratch_;

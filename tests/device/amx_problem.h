@@ -59,7 +59,7 @@ struct Problem {
       packed::pack_panel(
           shape, panel,
           reinterpret_cast<const std::byte*>(w.data() + panel * packed::panel_rows * shape.k()),
-          packed_w.data());
+          packed_w.data() + static_cast<std::size_t>(panel) * packed::panel_bytes(shape));
     }
   }
 

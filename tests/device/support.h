@@ -141,7 +141,8 @@ struct Matrix {
     for (std::int64_t panel = 0; panel * rows < shape.n; ++panel) {
       backend->pack_panel(shape, panel,
                           bytes.data() + static_cast<std::size_t>(panel * rows) * row_bytes,
-                          packed.data());
+                          packed.data() +
+                              static_cast<std::size_t>(panel) * backend->panel_bytes(shape));
     }
     plain = source;
     for (std::int64_t row = 0; row < shape.n; ++row) {

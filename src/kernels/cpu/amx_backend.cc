@@ -57,8 +57,8 @@ class AmxBackend final : public Backend {
 
   std::string_view packing() const override { return base_->packing(); }
   std::int64_t panel_rows() const override { return base_->panel_rows(); }
-  std::size_t packed_bytes(const MatrixShape& shape) const override {
-    return base_->packed_bytes(shape);
+  std::size_t panel_bytes(const MatrixShape& shape) const override {
+    return base_->panel_bytes(shape);
   }
   void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
                   std::byte* packed) const override {

@@ -9,7 +9,7 @@
 #pragma once
 
 #ifdef TRIREME_CUDA_EMULATED
-#include "emulation/cuda.h"
+#include <emulation/cuda.h>
 #else
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>

@@ -65,8 +65,8 @@ std::uint16_t encode_f16(float value) { return f32_to_f16(value); }
 
 std::int64_t HostBackend::panel_rows() const { return packed::panel_rows; }
 
-std::size_t HostBackend::packed_bytes(const MatrixShape& shape) const {
-  return packed::matrix_bytes(shape);
+std::size_t HostBackend::panel_bytes(const MatrixShape& shape) const {
+  return packed::panel_bytes(shape);
 }
 
 void HostBackend::pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,

@@ -14,7 +14,7 @@ class HostBackend : public Backend {
   /// are kept on disk (a test holds the bytes to this number).
   std::string_view packing() const override { return "panels of 32, version 1"; }
   std::int64_t panel_rows() const override;
-  std::size_t packed_bytes(const MatrixShape& shape) const override;
+  std::size_t panel_bytes(const MatrixShape& shape) const override;
   void pack_panel(const MatrixShape& shape, std::int64_t panel, const std::byte* source,
                   std::byte* packed) const override;
   void embedding(ThreadPool& threads, std::span<const std::int32_t> ids, Range vocab,

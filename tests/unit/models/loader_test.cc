@@ -122,8 +122,9 @@ std::vector<std::byte> expected(const Backend& backend, const MemorySource& sour
   const std::size_t row_bytes = bytes.size() / static_cast<std::size_t>(shape.n);
   std::vector<std::byte> packed(backend.packed_bytes(shape));
   for (std::int64_t row = 0; row < shape.n; row += backend.panel_rows()) {
-    backend.pack_panel(shape, row / backend.panel_rows(),
-                       bytes.data() + static_cast<std::size_t>(row) * row_bytes, packed.data());
+    const std::int64_t panel = row / backend.panel_rows();
+    backend.pack_panel(shape, panel, bytes.data() + static_cast<std::size_t>(row) * row_bytes,
+                       packed.data() + static_cast<std::size_t>(panel) * backend.panel_bytes(shape));
   }
   return packed;
 }
