@@ -2,15 +2,16 @@
 # three ways to declare a target.
 
 add_library(trireme_flags INTERFACE)
-target_compile_options(trireme_flags INTERFACE
+set(flags
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   -Wno-missing-field-initializers  # designated initialisers leave defaults on purpose
   # The output bytes are part of the contract: the compiler may not contract a*b+c into a
   # fused multiply-add, nor reorder anything. Kernels that want an FMA spell it.
   -ffp-contract=off -fno-fast-math)
 if(TRIREME_WERROR)
-  target_compile_options(trireme_flags INTERFACE -Werror)
+  list(APPEND flags -Werror)
 endif()
+target_compile_options(trireme_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${flags}>")
 target_include_directories(trireme_flags INTERFACE
   ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 target_link_libraries(trireme_flags INTERFACE Threads::Threads)

@@ -49,7 +49,11 @@ struct Options {
   std::string offload_folder;
 
   // The machine.
+  /// cpu; cuda: each of a host's ranks takes one of its GPUs in turn, or cuda:1, ... for one of
+  /// them; auto: GPUs where there are any. See docs/gpu.md.
   std::string device = "cpu";
+  /// The share of a GPU's memory that weights, activations and KV cache may fill together.
+  double gpu_memory_utilization = 0.9;
   /// reference, avx2, avx512, avx512bf16, amx; auto: the best, or TRIREME_ISA.
   std::string isa = "auto";
   int threads = 0;  ///< per rank; 0: the host's cores divided among its ranks

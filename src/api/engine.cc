@@ -29,6 +29,7 @@ Engine::Impl::Impl(Ranks agreed, std::int64_t now)
       world(agreed.take_world()),
       start(now != 0 ? now : present()) {
   const RankEnvironment environment = rank_environment();
+  const int agreed_rank = world->rank();
   std::unique_ptr<Communicator> ranks;
   if (environment.replicas > 1 &&
       !agreed.are_threads()) {  // the launcher started each replica as a group of its own
@@ -41,8 +42,9 @@ Engine::Impl::Impl(Ranks agreed, std::int64_t now)
     ranks = world->group(replica_group(replica_index, sizes));
   }
   weights_memory = agreed.weights_memory();
+  const int local_rank = agreed.are_threads() ? agreed_rank : environment.local_rank;
   replica = std::make_unique<Replica>(agreed.options(), std::move(ranks), agreed.local_size(),
-                                      weights_memory == nullptr ? -1 : *weights_memory);
+                                      local_rank, weights_memory == nullptr ? -1 : *weights_memory);
   prompts.emplace(*replica->files().texts, replica->spec().vocab_size, start);
   if (replica->is_driver()) sequences.emplace(*replica);
 }
@@ -260,7 +262,7 @@ std::map<int, RankSample> Engine::rank_samples() const {
 void check_options(const Options& options) {
   speculation_limits(options);
   check_plan(open_model(options).model->spec(), sizes_of(options));
-  make_backend(options.isa);
+  arithmetic_of(options.device, options.isa);
 }
 
 ModelKind model_kind(const Options& options) { return kind_of(open_model(options).model->spec()); }

@@ -64,7 +64,7 @@ std::string output_identity(const Options& options) {
   std::string text =
       fmt::format("numerics={}\ndtype={}\nquantization={}\narithmetic={}\nmax_model_len={}\n",
                   numerics_version, name_of(model.dtype), name_of(model.quantization),
-                  make_backend(options.isa)->arithmetic(), options.max_model_len);
+                  arithmetic_of(options.device, options.isa), options.max_model_len);
   text += describe_small_files(*files.texts);
   if (model.output == Output::sentence) {
     for (const std::string& name : sentence_texts(*files.texts)) {

@@ -5,6 +5,7 @@
 #include "api/world.h"
 #include "core/bytes.h"
 #include "core/error.h"
+#include "kernels/cuda_plugin.h"
 #include "kernels/registry.h"
 
 namespace trireme {
@@ -12,11 +13,8 @@ namespace trireme {
 namespace {
 
 Device choose_device(const std::string& asked) {
-  if (asked == "auto" || asked == "cpu") return {};
-  if (asked.starts_with("cuda")) {
-    fail(ErrorKind::resource, "device {}: this build has no CUDA backend; use cpu", asked);
-  }
-  fail(ErrorKind::usage, "device {}: expected auto, cpu or cuda", asked);
+  if (!is_gpu(asked)) return {};
+  return {"cuda", gpu_of(asked, rank_environment().local_rank)};
 }
 
 void check_process(int process, int processes) {

@@ -55,7 +55,7 @@ void predict_speed(PlanReport& report, const Options& options, Model& model) {
     report.no_speed = "not predicted: there is not enough free memory to run a few layers";
     return;
   }
-  const std::unique_ptr<Backend> backend = make_backend(options.isa);
+  const std::unique_ptr<Backend> backend = make_backend(options.device, options.isa, 0);
   Rehearsal rehearsal(model, *backend, all);
 
   // Every rank of a host is busy while there are rows enough, and what they do together is what

@@ -12,6 +12,7 @@
 #include "cli/sizes.h"
 #include "cli/terminal.h"
 #include "core/suggest.h"
+#include "kernels/cuda_plugin.h"
 #include "trireme/error.h"
 
 namespace trireme {
@@ -51,14 +52,7 @@ bool is_flag(const std::string& argument) {
   return argument.size() > 1 && argument[0] == '-' && argument != "--";
 }
 
-void check_device(const Options& options) {
-  if (options.device == "cpu") return;
-  if (options.device == "cuda") {
-    throw Error(ErrorKind::resource,
-                "--device cuda: this build has no CUDA backend; use --device cpu");
-  }
-  throw Error(ErrorKind::usage, fmt::format("--device {}: expected cpu or cuda", options.device));
-}
+void check_device(const Options& options) { is_gpu(options.device); }
 
 }  // namespace
 
@@ -211,9 +205,17 @@ void Arguments::add_machine(Options& options, bool generates) {
   options_ = &options;
   const char* group =
       "Machine (none of it changes the output but --isa amx and rows beyond --max-model-len)";
-  app_.add_option("--device", options.device, "cpu or cuda")
+  app_.add_option("--device", options.device,
+                  "cpu; cuda, a GPU for each rank; cuda:N; auto: GPUs where\n"
+                  "there are any")
       ->type_name("NAME")
       ->group(group)
+      ->capture_default_str();
+  app_.add_option("--gpu-memory-utilization", options.gpu_memory_utilization,
+                  "Share of a GPU's memory that may be filled")
+      ->type_name("X")
+      ->group(group)
+      ->check(CLI::Range(0.01, 1.0).description(""))
       ->capture_default_str();
   app_.add_option("--isa", options.isa,
                   "Instruction set: auto, reference, avx2, avx512, avx512bf16, amx (or\n"

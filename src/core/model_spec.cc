@@ -45,9 +45,9 @@ std::int64_t ModelSpec::max_tensor_parallel() const {
   return vocab_size == 0 ? layers : std::min(layers, vocab_shards.count());
 }
 
-void ModelSpec::cut() {
-  head_shards = VirtualShards(num_attention_heads * head_dim, head_dim);
-  mlp_shards = VirtualShards(intermediate_size, mlp_granule(intermediate_size));
+void ModelSpec::cut(std::int64_t most) {
+  head_shards = VirtualShards(num_attention_heads * head_dim, head_dim, most);
+  mlp_shards = VirtualShards(intermediate_size, mlp_granule(intermediate_size), most);
   if (vocab_size == 0) return;
   vocab_shards = VirtualShards(vocab_size, vocab_size >= 256 ? 32 : 1);
 }

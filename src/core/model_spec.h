@@ -113,8 +113,9 @@ struct ModelSpec {
     if (parameter.code_group > 0) return {DType::u4, parameter.code_group};
     return weight_format(dtype, quantization, parameter.shard.axis == ShardAxis::vocab);
   }
-  /// Fills in the virtual shards from the sizes above.
-  void cut();
+  /// Fills in the virtual shards from the sizes above: with `most` > 0 at most so many of heads and
+  /// of the MLP.
+  void cut(std::int64_t most = 0);
 };
 
 /// The part of each cut dimension that rank `rank` of a tensor-parallel group of `size` holds.

@@ -27,6 +27,11 @@ void collect(Range node, Range held, std::vector<Range>& out) {
 
 }  // namespace
 
+VirtualShards::VirtualShards(std::int64_t size, std::int64_t granule, std::int64_t most)
+    : VirtualShards(size, granule) {
+  if (most > 0 && count() > most) width_ = round_up(ceil_div(size, most), granule);
+}
+
 VirtualShards::VirtualShards(std::int64_t size, std::int64_t granule) : size_(size) {
   TRIREME_ASSERT(size > 0 && granule > 0);
   constexpr std::int64_t wanted = 8;

@@ -33,6 +33,8 @@ class VirtualShards {
   VirtualShards() = default;
   /// Cuts [0, size) into ranges 256 to 512 wide where that leaves at least eight, else narrower,
   /// down to `granule` (elements that must stay together, e.g. head_dim). The last may be short.
+  /// With `most` > 0 at most so many, however wide.
+  VirtualShards(std::int64_t size, std::int64_t granule, std::int64_t most);
   VirtualShards(std::int64_t size, std::int64_t granule);
 
   std::int64_t count() const { return width_ == 0 ? 0 : ceil_div(size_, width_); }

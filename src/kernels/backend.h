@@ -7,8 +7,8 @@
 // the reference backend: sums over K are one chain of fused multiply-adds in ascending order, so
 // reference, AVX2 and AVX-512 agree bit for bit and the tests compare with memcmp.
 //
-// Activations are float32, row-major; "rows" are tokens. Pointers are to the backend's memory, spans
-// are the host's. A backend may do its work later, in the order of the calls, until somebody
+// Activations are float32, row-major; "rows" are tokens. Pointers are to the backend's memory,
+// spans are the host's. A backend may do its work later, in the order of the calls, until somebody
 // download()s or calls finish(). The argument structs are checked once, in kernels/ops.h, before a
 // backend is called.
 #pragma once
@@ -27,6 +27,8 @@
 #include "kernels/device_buffer.h"
 
 namespace trireme {
+
+struct DeviceStream;  // core/device_stream.h
 
 /// The shape of a packed weight matrix [n, k] of y = x W^T. `k_shards` lists the widths of the
 /// virtual shards of K that this rank holds, each summed on its own; one entry, all of K, where
@@ -238,6 +240,12 @@ struct DrawRow {
   std::span<const std::int32_t> penalized;  ///< distinct ids seen before
 };
 
+/// Bytes of a device's memory.
+struct DeviceMemory {
+  std::int64_t total = 0;
+  std::int64_t free = 0;
+};
+
 /// The largest logit of a row and where it is; ties go to the lowest index.
 struct Top {
   float value = 0;
@@ -275,6 +283,11 @@ class Backend {
   virtual void fill(void* to, int byte, std::size_t bytes) const;
   /// Waits until all that was called is done. Throws Error(resource) for what failed on the way.
   virtual void finish() const {}
+
+  /// Of the device; where the backend uses the host's, zeros.
+  virtual DeviceMemory memory() const { return {}; }
+  /// For whoever adds to a GPU's work from outside; null where there is no GPU.
+  virtual const DeviceStream* device_stream() const { return nullptr; }
 
   // Steps.
 
@@ -340,8 +353,8 @@ class Backend {
   // Look-ups.
 
   /// out[i] = row rows[i] of x [?, cols], ldx apart; out is [rows.size(), cols].
-  virtual void gather_rows(ThreadPool& threads, const float* x, std::int64_t cols,
-                           std::int64_t ldx, std::span<const std::int32_t> rows, float* out) const;
+  virtual void gather_rows(ThreadPool& threads, const float* x, std::int64_t cols, std::int64_t ldx,
+                           std::span<const std::int32_t> rows, float* out) const;
   /// out[i] = table[indices[i]]. `indices` belong to the model or to the step.
   virtual void gather(ThreadPool& threads, const float* table,
                       std::span<const std::int32_t> indices, float* out) const;

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "kernels/cpu/amx_linear.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cuda_plugin.h"
 #include "kernels/reference/reference_backend.h"
 
 namespace trireme {
@@ -95,6 +96,16 @@ std::unique_ptr<Backend> make_backend(std::string_view name) {
   if (name == "amx-emulated") return make_emulated_amx_backend(make_backend(fastest(false)));
   fail(ErrorKind::usage, "there is no instruction set '{}' on this machine; it has: {}", name,
        joined(available_backends()));
+}
+
+std::unique_ptr<Backend> make_backend(const std::string& device, std::string_view isa,
+                                      int local_rank) {
+  return is_gpu(device) ? open_gpu(gpu_of(device, local_rank)) : make_backend(isa);
+}
+
+std::string arithmetic_of(const std::string& device, std::string_view isa) {
+  if (is_gpu(device)) return gpus()[static_cast<std::size_t>(gpu_of(device, 0))].arithmetic;
+  return std::string(make_backend(isa)->arithmetic());
 }
 
 }  // namespace trireme

@@ -24,4 +24,11 @@ std::string asked_backend(std::string_view name);
 /// that this machine can run. Throws Error(usage) naming the available ones.
 std::unique_ptr<Backend> make_backend(std::string_view name);
 
+/// The backend of a rank: of the CPU with instruction set `isa`, or of the GPU that `device` means
+/// for the host's rank `local_rank` (kernels/cuda_plugin.h).
+std::unique_ptr<Backend> make_backend(const std::string& device, std::string_view isa,
+                                      int local_rank);
+/// Its Backend::arithmetic(), without making it.
+std::string arithmetic_of(const std::string& device, std::string_view isa);
+
 }  // namespace trireme

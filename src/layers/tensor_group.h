@@ -1,6 +1,6 @@
-// What the ranks of a group exchange of their activations, wherever these are: in the host's memory,
-// where the communicator takes them as they are, or in a GPU's, from which they go over links of
-// its own if there are any and else through the host.
+// What the ranks of a group exchange of their activations, wherever these are: in the host's
+// memory, where the communicator takes them as they are, or in a GPU's, from which they go over
+// links of its own if there are any and else through the host.
 #pragma once
 
 #include <cstdint>

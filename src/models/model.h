@@ -50,6 +50,9 @@ class Model {
   const ModelSpec& spec() const { return spec_; }
   /// Chooses how matrices are kept. Before build().
   void quantize(Quantization quantization) { spec_.quantization = quantization; }
+  /// Cuts row-parallel matrices into at most `most` virtual shards: on a GPU each costs a sum that
+  /// passes through memory. Before build().
+  void cut_less(std::int64_t most) { spec_.cut(most); }
   /// Keeps what `source` stores in four bits so (models/stored_codes.h); returns a line on what it
   /// cannot keep. Before build().
   std::string keep_codes(const TensorSource& source) { return trireme::keep_codes(spec_, source); }
@@ -62,8 +65,8 @@ class Model {
   /// Reads what of the model's other files matters to it (the modules of sentence-transformers).
   /// Before build().
   virtual void heed(const ModelTexts& texts) { (void)texts; }
-  /// Builds what is shared between blocks (rotary tables), in the backend's memory, for sequences up
-  /// to this long. Call it once, before the first forward pass.
+  /// Builds what is shared between blocks (rotary tables), in the backend's memory, for sequences
+  /// up to this long. Call it once, before the first forward pass.
   virtual void prepare(const Backend& /*backend*/, std::int64_t /*max_positions*/) {}
   /// Builds spec().blocks[block]; a layer keeps its keys and values in
   /// Forward::caches[cache_layer].

@@ -35,11 +35,17 @@ std::int64_t cache_blocks(const CacheRequest& request) {
   // Half of what is free leaves room for the page cache that the checkpoint streams through; one
   // sequence may take more.
   const std::int64_t free = std::max<std::int64_t>(0, request.free_bytes);
-  const std::int64_t share = free / 2 / request.ranks_per_host / request.block_bytes;
+  const std::int64_t share =
+      free / (request.takes_all ? 1 : 2) / request.ranks_per_host / request.block_bytes;
   const std::int64_t room = std::max<std::int64_t>(0, free - request.reserve_bytes);
   const std::int64_t least =
       std::min(kv_blocks_of_one_sequence(request.limits), room / request.host_block_bytes);
   return std::min(wanted, std::max(share, least));
+}
+
+std::int64_t gpu_memory_left(std::int64_t total, std::int64_t free, double utilization) {
+  const auto budget = static_cast<std::int64_t>(static_cast<double>(total) * utilization);
+  return std::max<std::int64_t>(0, budget - (total - free));
 }
 
 std::int64_t length_that_fits(const CacheRequest& request) {

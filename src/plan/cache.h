@@ -18,7 +18,12 @@ struct CacheRequest {
   std::int64_t free_bytes = 0;        ///< on a host, without any cache
   std::int64_t reserve_bytes = 0;     ///< of these, what one sequence may not take
   int ranks_per_host = 1;
+  bool takes_all = false;  ///< of what is free: a GPU's memory is for nothing else
 };
+
+/// What a cache may take of a GPU's memory of which so much is free, where `utilization` (of one)
+/// of all of it may be filled.
+std::int64_t gpu_memory_left(std::int64_t total, std::int64_t free, double utilization);
 
 /// Blocks of the cache, the same number on every rank of a replica: all that max_sequences want, if
 /// there is memory for them, and fewer than one sequence takes only if there is none for more.

@@ -64,8 +64,8 @@ class PartReader {
   void for_runs(const Such& such, const Visit& visit) const {
     Range run;
     for (std::int64_t row = 0; row <= std::ssize(wanted_); ++row) {
-      const bool is_such = row < std::ssize(wanted_) &&
-                           std::invoke(such, wanted_[static_cast<std::size_t>(row)]);
+      const bool is_such =
+          row < std::ssize(wanted_) && std::invoke(such, wanted_[static_cast<std::size_t>(row)]);
       if (is_such && run.empty()) run.begin = row;
       if (is_such) run.end = row + 1;
       if (is_such || run.empty()) continue;
@@ -139,8 +139,7 @@ class PartReader {
     }
     std::vector<float> found;
     for (std::size_t begin = 0; begin < indices.size(); begin += targets_at_once) {
-      const std::size_t count =
-          std::min<std::size_t>(targets_at_once, indices.size() - begin);
+      const std::size_t count = std::min<std::size_t>(targets_at_once, indices.size() - begin);
       append(found, static_cast<std::int64_t>(count), [&](float* values) {
         backend_.gather(r_.forward.threads, logits_.data, {indices.data() + begin, count}, values);
       });

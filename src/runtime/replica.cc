@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "kernels/cuda_plugin.h"
 #include "kernels/registry.h"
 #include "models/loader.h"
 #include "models/quantization_config.h"
@@ -17,6 +18,14 @@
 namespace trireme {
 
 namespace {
+
+/// Virtual shards of heads and of the MLP on a GPU: each is a sum that passes through memory, and
+/// eight serve the GPUs of a host. A model of float32 keeps those of the CPU, and so its bits.
+constexpr std::int64_t gpu_shards = 8;
+
+void cut_for(Model& model, const Options& options) {
+  if (model.spec().dtype != DType::f32 && is_gpu(options.device)) model.cut_less(gpu_shards);
+}
 
 DType resolve_dtype(const Options& options, const HfConfig& config, const TensorSource* source) {
   if (options.dtype != "auto") {
@@ -90,6 +99,7 @@ OpenModel open_shape(const Options& options) {
   auto texts = std::make_unique<ShapeTexts>(options.model);
   HfConfig config = HfConfig::read(*texts, "config.json");
   std::unique_ptr<Model> model = make_model(config, resolve_dtype(options, config, nullptr));
+  cut_for(*model, options);
   quantize(*model, options, nullptr);
   auto source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   return {std::move(texts), std::move(config), std::move(source), std::move(model)};
@@ -109,6 +119,7 @@ OpenModel open_model(const Options& options) {
   std::unique_ptr<TensorSource> source = dummy ? nullptr : open_weights(*files, config);
   std::unique_ptr<Model> model =
       make_model(config, resolve_dtype(options, config, source.get()), *files);
+  cut_for(*model, options);
   std::string warning = quantize(*model, options, source.get());
   if (dummy) source = make_dummy_source(dummy_tensors(model->spec()), options.load_seed);
   check_checkpoint(model->spec(), *source);
@@ -159,9 +170,9 @@ SpeculationLimits speculation_limits(const Options& options) {
 }
 
 Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks,
-                 int shared_weights)
+                 int local_rank, int shared_weights)
     : files_(open_model(options)),
-      backend_(make_backend(options.isa)),
+      backend_(make_backend(options.device, options.isa, local_rank)),
       ranks_(std::move(ranks)),
       sizes_{.dp = 1, .tp = options.tensor_parallel_size, .pp = options.pipeline_parallel_size},
       limits_(memory_limits(options, spec())) {
@@ -173,6 +184,7 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
       StageContext{*backend_, *threads_, *ranks_, sizes_, placement_of(options, spec()),
                    options.offload_folder, std::max(sizes_.pp, options.num_chunks)},
       *files_.model, limits_);
+  if (!backend_->uses_host_memory()) refuse_on_gpus(options);
   stage_->meter().loading();
   // What is too little before anything is loaded will not do after it.
   agree_on_kv_blocks(options, local_ranks);
@@ -200,10 +212,26 @@ Replica::Replica(const Options& options, std::unique_ptr<Communicator> ranks, in
 
 Replica::~Replica() = default;
 
+void Replica::refuse_on_gpus(const Options& options) const {
+  if (!options.packed_cache.empty()) {
+    fail(ErrorKind::usage,
+         "--packed-cache: not with --device {}: a GPU takes a checkpoint as fast as it is read",
+         options.device);
+  }
+  if (stage_->disk_blocks().count() > 0) {
+    fail(ErrorKind::usage,
+         "--device {}: all blocks must be in the GPUs' memory; leave disk out of --device-map and "
+         "--max-memory, use more GPUs (-tp, -pp) or --quantization int8",
+         options.device);
+  }
+}
+
 void Replica::load_weights(const Options& options, int shared_memory) {
   ParameterStore& parameters = stage_->parameters();
   const auto heartbeat = [this] { ranks_->heartbeat(); };
-  if (shared_memory >= 0) shared_weights_ = std::make_unique<SharedOnce>(shared_memory);
+  // A GPU's memory is no other process's.
+  if (shared_memory >= 0 && backend_->uses_host_memory())
+    shared_weights_ = std::make_unique<SharedOnce>(shared_memory);
   // What a replica has filled already is nearer than a file.
   const bool at_hand = shared_weights_ != nullptr && shared_weights_->is_ready();
   if (!options.packed_cache.empty() && !at_hand) {
@@ -249,6 +277,17 @@ Replica::Counters Replica::counters() const {
           .mapped_weights = mapped_};
 }
 
+namespace {
+
+/// Of the ranks of a host that take its GPUs in turn.
+int ranks_per_gpu(const std::string& device, int local_ranks) {
+  const bool one = device.starts_with("cuda:");
+  const auto count = one ? 1 : std::max<std::int64_t>(1, std::ssize(gpus()));
+  return static_cast<int>(std::max<std::int64_t>(1, ceil_div(std::max(1, local_ranks), count)));
+}
+
+}  // namespace
+
 /// The driver decides for all ranks, by the rank whose blocks are largest. Throws Error(resource)
 /// when one sequence of the longest length would not fit: were it cut, the plan and the memory that
 /// happens to be free would decide what comes out.
@@ -283,6 +322,12 @@ CacheRequest Replica::cache_request(const Options& options, int local_ranks,
                        .asked_bytes = options.kv_cache_bytes,
                        .free_bytes = available_memory(),
                        .ranks_per_host = std::max(1, local_ranks)};
+  if (!backend_->uses_host_memory()) {
+    const DeviceMemory memory = backend_->memory();
+    request.free_bytes = gpu_memory_left(memory.total, memory.free, options.gpu_memory_utilization);
+    request.ranks_per_host = ranks_per_gpu(options.device, local_ranks);
+    request.takes_all = true;
+  }
   Sizes all;
   Sizes largest;
   for (const Sizes& rank : sizes) {
@@ -290,7 +335,7 @@ CacheRequest Replica::cache_request(const Options& options, int local_ranks,
     largest = {std::max(largest.kv_block, rank.kv_block), std::max(largest.mapped, rank.mapped)};
   }
   const std::int64_t here = request.ranks_per_host;
-  const bool one_host = here >= static_cast<std::int64_t>(sizes.size());
+  const bool one_host = !request.takes_all && here >= static_cast<std::int64_t>(sizes.size());
   request.block_bytes = std::max<std::int64_t>(1, largest.kv_block);
   request.host_block_bytes =
       std::max<std::int64_t>(1, one_host ? all.kv_block : here * largest.kv_block);

@@ -48,11 +48,12 @@ SpeculationLimits speculation_limits(const Options& options);
 class Replica {
  public:
   /// Collective over `ranks`, the tp * pp ranks of this replica: loads this rank's share.
-  /// `local_ranks`: ranks of the whole run on this host, which share its cores and memory.
+  /// `local_ranks`: ranks of the whole run on this host, which share its cores and memory;
+  /// `local_rank`: this one's number among them.
   /// `shared_weights`: a memfd in which the replicas of this host keep one copy of this rank's
   /// weights (core/shared_once.h), or -1.
   Replica(const Options& options, std::unique_ptr<Communicator> ranks, int local_ranks,
-          int shared_weights = -1);
+          int local_rank = 0, int shared_weights = -1);
   ~Replica();
 
   bool is_driver() const { return ranks_->rank() == 0; }
@@ -89,6 +90,7 @@ class Replica {
   Counters counters() const;
 
  private:
+  void refuse_on_gpus(const Options& options) const;
   void load_weights(const Options& options, int shared_memory);
   std::span<const std::byte> filled_arena(const std::function<void()>& heartbeat);
   std::int64_t agree_on_kv_blocks(const Options& options, int local_ranks);

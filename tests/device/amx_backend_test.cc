@@ -68,8 +68,8 @@ TEST(AmxBackend, LeavesFloat32ToItsBase) {
     for (std::int64_t panel = 0; panel < packed::panel_count(problem.shape); ++panel) {
       const float* rows = w.data() + panel * backend.panel_rows() * problem.shape.k();
       backend.pack_panel(problem.shape, panel, reinterpret_cast<const std::byte*>(rows),
-                         problem.packed_w.data() + static_cast<std::size_t>(panel) *
-                                                       backend.panel_bytes(problem.shape));
+                         problem.packed_w.data() +
+                             static_cast<std::size_t>(panel) * backend.panel_bytes(problem.shape));
     }
     std::vector<float> y(5 * 40);
     const ShardSum sum{problem.all_shards(), y.data()};

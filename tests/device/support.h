@@ -139,10 +139,9 @@ struct Matrix {
     const std::size_t element = shape.group > 0 ? sizeof(float) : size_of(shape.dtype);
     const std::size_t row_bytes = static_cast<std::size_t>(shape.k()) * element;
     for (std::int64_t panel = 0; panel * rows < shape.n; ++panel) {
-      backend->pack_panel(shape, panel,
-                          bytes.data() + static_cast<std::size_t>(panel * rows) * row_bytes,
-                          packed.data() +
-                              static_cast<std::size_t>(panel) * backend->panel_bytes(shape));
+      backend->pack_panel(
+          shape, panel, bytes.data() + static_cast<std::size_t>(panel * rows) * row_bytes,
+          packed.data() + static_cast<std::size_t>(panel) * backend->panel_bytes(shape));
     }
     plain = source;
     for (std::int64_t row = 0; row < shape.n; ++row) {

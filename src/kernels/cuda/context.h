@@ -41,8 +41,8 @@ struct DeviceSequence {
 /// sequence of the i-th, which is row sequence.row_begin + i - sequence.first of the step's
 /// matrices.
 struct DeviceSequences {
-  const DeviceSequence* list = nullptr;            ///< [count]
-  const std::int32_t* sequence_of_row = nullptr;   ///< [rows]
+  const DeviceSequence* list = nullptr;           ///< [count]
+  const std::int32_t* sequence_of_row = nullptr;  ///< [rows]
   std::int32_t count = 0;
   std::int32_t rows = 0;
   /// No sequence's rows see more keys than this: what a launch is sized for. It is rounded up, so

@@ -24,7 +24,7 @@ namespace trireme::cuda {
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             cudaStream_t stream, Arguments&&... arguments) {
-  kernel<<<grid, block, shared_bytes, stream>>>(std::forward<Arguments>(arguments)...);
+  kernel<<<grid, block, shared_bytes, stream> > >(std::forward<Arguments>(arguments)...);
 }
 
 #ifdef __CUDACC__
@@ -70,8 +70,8 @@ __device__ inline void mma_f16(float (&d)[4], const std::uint32_t (&a)[4],
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #endif
 }
-/// The same of bytes: a [16, 32], b [32, 8], d int32; a register holds four k, 4 quad ... 4 quad + 3
-/// (and with + 16 where the above has + 8).
+/// The same of bytes: a [16, 32], b [32, 8], d int32; a register holds four k, 4 quad ... 4 quad +
+/// 3 (and with + 16 where the above has + 8).
 __device__ inline void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                               const std::uint32_t (&b)[2]) {
 #if __CUDA_ARCH__ >= 800

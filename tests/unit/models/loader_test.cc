@@ -123,8 +123,9 @@ std::vector<std::byte> expected(const Backend& backend, const MemorySource& sour
   std::vector<std::byte> packed(backend.packed_bytes(shape));
   for (std::int64_t row = 0; row < shape.n; row += backend.panel_rows()) {
     const std::int64_t panel = row / backend.panel_rows();
-    backend.pack_panel(shape, panel, bytes.data() + static_cast<std::size_t>(row) * row_bytes,
-                       packed.data() + static_cast<std::size_t>(panel) * backend.panel_bytes(shape));
+    backend.pack_panel(
+        shape, panel, bytes.data() + static_cast<std::size_t>(row) * row_bytes,
+        packed.data() + static_cast<std::size_t>(panel) * backend.panel_bytes(shape));
   }
   return packed;
 }

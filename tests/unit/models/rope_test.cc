@@ -1,13 +1,14 @@
 // Rotary tables against transformers' (tools/golden/rope.py), at positions so far that one unit in
 // the last place of a frequency turns an angle by thousandths.
 #include "models/rope.h"
-#include "kernels/registry.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "kernels/registry.h"
 
 namespace trireme {
 namespace {
@@ -60,8 +61,10 @@ TEST(Rope, TablesAreThoseOfTransformers) {
         const std::size_t at = position * cos.size() + i;
         const float angle = static_cast<float>(position) * frequencies[i];
         const float near = 2.4e-7f + (differs[i] ? angle * 2.4e-7f : 0);
-        EXPECT_NEAR(tables.cos.as<float>()[at], cos[i], near) << name << " " << position << " " << i;
-        EXPECT_NEAR(tables.sin.as<float>()[at], sin[i], near) << name << " " << position << " " << i;
+        EXPECT_NEAR(tables.cos.as<float>()[at], cos[i], near)
+            << name << " " << position << " " << i;
+        EXPECT_NEAR(tables.sin.as<float>()[at], sin[i], near)
+            << name << " " << position << " " << i;
       }
     }
   }

@@ -1,0 +1,190 @@
+#include "kernels/cuda/step_context.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace trireme::cuda {
+
+namespace {
+
+constexpr std::size_t alignment = 256;
+constexpr std::size_t staging_count = 3;
+
+std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+std::int64_t keys_of(const SequenceSpan& sequence) {
+  return std::max(sequence.keys, sequence.position_begin + sequence.rows);
+}
+
+std::int64_t table_length(const SequenceSpan& sequence) {
+  return sequence.rows == 0 ? 0 : ceil_div(keys_of(sequence), KvCacheView::block_tokens);
+}
+
+/// So many that launches sized for them are recorded again at every doubling only.
+std::int64_t rounded_keys(std::span<const SequenceSpan> sequences) {
+  std::int64_t most = 256;
+  for (const SequenceSpan& sequence : sequences) most = std::max(most, keys_of(sequence));
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(most)));
+}
+
+}  // namespace
+
+/// First sizes, then places: arrays whose size varies from step to step come last.
+class StepContext::Layout {
+ public:
+  std::size_t add(std::size_t bytes) {
+    const std::size_t offset = size_;
+    size_ += aligned(bytes);
+    return offset;
+  }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::size_t size_ = 0;
+};
+
+StepContext::StepContext(std::shared_ptr<Device> device) : device_(std::move(device)) {
+  stream = device_->stream();
+  traits = device_->traits();
+  stagings_.resize(staging_count);
+}
+
+void StepContext::reserve_arena(std::size_t bytes) {
+  if (arena_.size() >= bytes) return;
+  TRIREME_ASSERT(!recording_);
+  if (arena_.data() != nullptr) retired_.push_back(std::move(arena_));
+  arena_ = device_->allocate(std::bit_ceil(std::max<std::size_t>(bytes, std::size_t{1} << 16)));
+  ++generation_;
+}
+
+StepContext::Staging& StepContext::next_staging(std::size_t bytes) {
+  Staging& staging = stagings_[next_staging_];
+  next_staging_ = (next_staging_ + 1) % stagings_.size();
+  staging.arrived.wait();
+  if (staging.memory.size() < bytes) staging.memory = PinnedBuffer(std::bit_ceil(bytes));
+  return staging;
+}
+
+void StepContext::begin_step(const StepInputs& inputs) {
+  device_->use();
+  retired_.clear();
+  arrays_.clear();
+  sequences_.clear();
+  struct List {
+    std::span<const SequenceSpan> spans;
+    std::size_t list, rows, table;
+    std::int64_t row_count = 0;
+    std::int64_t table_entries = 0;
+  };
+  Layout layout;
+  const std::span<const std::int32_t> plain[] = {inputs.token_ids, inputs.positions,
+                                                 inputs.type_ids};
+  std::size_t plain_offsets[3];
+  for (std::size_t i = 0; i < 3; ++i) plain_offsets[i] = layout.add(plain[i].size_bytes());
+  List lists[] = {{inputs.sequences, 0, 0, 0}, {inputs.sources, 0, 0, 0}};
+  for (List& list : lists) {
+    for (const SequenceSpan& span : list.spans) {
+      list.row_count += span.rows;
+      list.table_entries += table_length(span);
+    }
+    list.list = layout.add(list.spans.size() * sizeof(DeviceSequence));
+    list.rows = layout.add(static_cast<std::size_t>(list.row_count) * sizeof(std::int32_t));
+  }
+  for (List& list : lists) {
+    list.table = layout.add(static_cast<std::size_t>(list.table_entries) * sizeof(std::int32_t));
+  }
+  reserve_arena(layout.size());
+  used_ = layout.size();
+  if (layout.size() == 0) return;
+
+  Staging& staging = next_staging(layout.size());
+  const auto at = [&](std::size_t offset) { return staging.memory.data() + offset; };
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (plain[i].empty()) continue;
+    std::memcpy(at(plain_offsets[i]), plain[i].data(), plain[i].size_bytes());
+    arrays_[{plain[i].data(), plain[i].size_bytes()}] = arena_.data() + plain_offsets[i];
+  }
+  std::int64_t keys[2];
+  for (std::size_t l = 0; l < 2; ++l) {
+    const List& list = lists[l];
+    keys[l] = rounded_keys(list.spans);
+    auto* const out = reinterpret_cast<DeviceSequence*>(at(list.list));
+    auto* const row_out = reinterpret_cast<std::int32_t*>(at(list.rows));
+    auto* const table_out = reinterpret_cast<std::int32_t*>(at(list.table));
+    const auto* const table_there =
+        reinterpret_cast<const std::int32_t*>(arena_.data() + list.table);
+    std::int64_t row = 0;
+    std::int64_t entry = 0;
+    bool one_row_each = !list.spans.empty();
+    for (std::size_t i = 0; i < list.spans.size(); ++i) {
+      const SequenceSpan& span = list.spans[i];
+      out[i] = {span.row_begin, span.rows, span.position_begin,
+                span.keys,      row,       table_there + entry};
+      for (std::int64_t r = 0; r < span.rows; ++r) row_out[row++] = static_cast<std::int32_t>(i);
+      std::copy_n(span.block_table, table_length(span), table_out + entry);
+      entry += table_length(span);
+      one_row_each = one_row_each && span.rows == 1;
+    }
+    if (list.spans.empty()) continue;
+    sequences_[{list.spans.data(), list.spans.size()}] = {
+        .list = reinterpret_cast<const DeviceSequence*>(arena_.data() + list.list),
+        .sequence_of_row = reinterpret_cast<const std::int32_t*>(arena_.data() + list.rows),
+        .count = static_cast<std::int32_t>(list.spans.size()),
+        .rows = static_cast<std::int32_t>(list.row_count),
+        .most_keys = keys[l],
+        .one_row_each = one_row_each};
+  }
+  most_keys_ = {keys[0], keys[1]};
+  check(cudaMemcpyAsync(arena_.data(), staging.memory.data(), layout.size(), cudaMemcpyHostToDevice,
+                        stream),
+        "a step's inputs");
+  staging.arrived.record(stream);
+}
+
+DeviceSequences StepContext::sequences(std::span<const SequenceSpan> sequences) {
+  const auto found = sequences_.find({sequences.data(), sequences.size()});
+  if (found != sequences_.end()) return found->second;
+  // Of no step: a test's, or a benchmark's.
+  begin_step({.sequences = sequences});
+  const auto made = sequences_.find({sequences.data(), sequences.size()});
+  return made == sequences_.end() ? DeviceSequences{} : made->second;
+}
+
+const void* StepContext::step_bytes(std::span<const std::byte> bytes, const void* name) {
+  const auto found = arrays_.find({name, bytes.size()});
+  if (found != arrays_.end()) return found->second;
+  TRIREME_ASSERT(!recording_);
+  if (used_ + aligned(bytes.size()) > arena_.size()) {
+    reserve_arena(2 * std::max(arena_.size(), aligned(bytes.size())));
+    used_ = 0;
+  }
+  std::byte* const place = arena_.data() + used_;
+  used_ += aligned(bytes.size());
+  device_->upload(place, bytes);
+  return place;
+}
+
+const void* StepContext::constant_bytes(std::span<const std::byte> bytes) {
+  const std::string content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto found = constants_.find(content);
+  if (found != constants_.end()) return found->second.data();
+  TRIREME_ASSERT(!recording_);
+  DeviceBuffer memory = device_->allocate(std::max<std::size_t>(bytes.size(), 1));
+  device_->upload(memory.data(), bytes);
+  return constants_.emplace(content, std::move(memory)).first->second.data();
+}
+
+std::byte* StepContext::scratch(std::size_t bytes) {
+  if (scratch_.size() < bytes) {
+    TRIREME_ASSERT(!recording_);
+    scratch_ = {};
+    scratch_ = device_->allocate(std::bit_ceil(std::max<std::size_t>(bytes, std::size_t{1} << 20)));
+    ++generation_;
+  }
+  return scratch_.data();
+}
+
+}  // namespace trireme::cuda

@@ -1,0 +1,64 @@
+// The small arrays that the host makes for a step, on the device: all of a step's inputs go over in
+// one copy, to places that depend on the step's sizes alone, so that recorded work finds those of
+// the next step there.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/device.h"
+
+namespace trireme::cuda {
+
+class StepContext final : public Context {
+ public:
+  explicit StepContext(std::shared_ptr<Device> device);
+
+  /// Brings the inputs over; what step_array() and sequences() gave before is no longer valid.
+  void begin_step(const StepInputs& inputs);
+
+  DeviceSequences sequences(std::span<const SequenceSpan> sequences) override;
+  std::byte* scratch(std::size_t bytes) override;
+
+  /// While work is recorded nothing may be uploaded and nothing may move.
+  void recording(bool on) { recording_ = on; }
+  /// Rises whenever memory that recorded work may refer to has moved.
+  int generation() const { return generation_; }
+  /// DeviceSequences::most_keys of the step's sequences and of its sources.
+  std::pair<std::int64_t, std::int64_t> most_keys() const { return most_keys_; }
+
+ protected:
+  const void* step_bytes(std::span<const std::byte> bytes, const void* name) override;
+  const void* constant_bytes(std::span<const std::byte> bytes) override;
+
+ private:
+  /// One step's inputs on their way.
+  struct Staging {
+    PinnedBuffer memory;
+    Event arrived;
+  };
+  /// Lays arrays out, one after another.
+  class Layout;
+  void reserve_arena(std::size_t bytes);
+  Staging& next_staging(std::size_t bytes);
+
+  std::shared_ptr<Device> device_;
+  DeviceBuffer arena_;
+  std::size_t used_ = 0;
+  std::vector<DeviceBuffer> retired_;  ///< arenas that grew too small within the step
+  std::vector<Staging> stagings_;
+  std::size_t next_staging_ = 0;
+  std::map<std::pair<const void*, std::size_t>, const void*> arrays_;  ///< by host address and size
+  std::map<std::pair<const void*, std::size_t>, DeviceSequences> sequences_;
+  std::pair<std::int64_t, std::int64_t> most_keys_;
+  std::unordered_map<std::string, DeviceBuffer> constants_;  ///< by content
+  DeviceBuffer scratch_;
+  bool recording_ = false;
+  int generation_ = 0;
+};
+
+}  // namespace trireme::cuda
