@@ -19,15 +19,17 @@
 
 namespace trireme::cuda {
 
+#ifdef __CUDACC__
+
 /// Runs `kernel` on `stream`, with `shared_bytes` of dynamic_shared() memory: above 48 KB it must
 /// have been allowed with cudaFuncSetAttribute. Check with check_launch().
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             cudaStream_t stream, Arguments&&... arguments) {
-  kernel<<<grid, block, shared_bytes, stream> > >(std::forward<Arguments>(arguments)...);
+  // clang-format off
+  kernel<<<grid, block, shared_bytes, stream>>>(std::forward<Arguments>(arguments)...);
+  // clang-format on
 }
-
-#ifdef __CUDACC__
 
 /// This block's dynamic shared memory.
 template <typename T>
@@ -83,13 +85,51 @@ __device__ inline void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
 #endif
 }
 
+/// Reads four matrices of 8 x 8 elements of 16 bits from shared memory as tensor cores want them:
+/// `row` of lane i is row i % 8 of matrix i / 8, eight elements aligned to 16 bytes. d[m] of a lane
+/// becomes columns 2 quad, 2 quad + 1 of row `group` of matrix m.
+__device__ inline void load_matrices(std::uint32_t (&d)[4], const void* row) {
+  const auto from = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+               : "r"(from)
+               : "memory");
+}
+/// The same, transposed: d[m] becomes rows 2 quad, 2 quad + 1 of column `group` of matrix m.
+__device__ inline void load_matrices_transposed(std::uint32_t (&d)[4], const void* row) {
+  const auto from = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+               : "r"(from)
+               : "memory");
+}
+
+/// Two numbers, rounded to bfloat16 (compute capability 8.0), as a register of a fragment holds
+/// them.
+__device__ inline std::uint32_t pack_bf16(float low, float high) {
+  std::uint32_t pair = 0;
+#if __CUDA_ARCH__ >= 800
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+#endif
+  return pair;
+}
+/// The same in float16.
+__device__ inline std::uint32_t pack_f16(float low, float high) {
+  std::uint32_t pair = 0;
+#if __CUDA_ARCH__ >= 800
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+#endif
+  return pair;
+}
+
 /// Copies 16 bytes from global to shared memory beside the computation, or zeros where not `valid`
 /// (then `from` is not read, but must be some aligned pointer). Both are aligned to 16 bytes.
 __device__ inline void copy_async_16(void* to_shared, const void* from_global, bool valid = true) {
 #if __CUDA_ARCH__ >= 800
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(to_shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from_global),
-               "r"(valid ? 16 : 0));
+               "r"(valid ? 16 : 0)
+               : "memory");
 #else
   *static_cast<uint4*>(to_shared) =
       valid ? *static_cast<const uint4*>(from_global) : make_uint4(0, 0, 0, 0);
@@ -98,7 +138,7 @@ __device__ inline void copy_async_16(void* to_shared, const void* from_global, b
 /// Ends a group of this thread's copies.
 __device__ inline void copy_async_commit() {
 #if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.commit_group;");
+  asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 /// Waits until at most `Pending` of this thread's latest groups are still under way. Others see
@@ -106,7 +146,7 @@ __device__ inline void copy_async_commit() {
 template <int Pending>
 __device__ inline void copy_async_wait() {
 #if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.wait_group %0;" ::"n"(Pending));
+  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 #endif
 }
 
