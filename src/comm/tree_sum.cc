@@ -145,7 +145,7 @@ void TreeSumPlan::evaluate(std::span<const float* const> pieces, std::int64_t co
       return index >= 0 ? pieces[static_cast<std::size_t>(index)] + begin
                         : slots.get() + ~index * block;
     };
-    for (const Step& step : steps_) {
+    for (const TreeStep& step : steps_) {
       float* const into = &step == &steps_.back() ? out + begin : slots.get() + step.slot * block;
       add(operand(step.left), operand(step.right), into, size);
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "core/device_stream.h"
 
 namespace trireme {
 
@@ -25,17 +26,13 @@ class TreeSumPlan {
   /// The most pieces that one rank contributes.
   std::int64_t most_pieces() const;
 
+  /// What evaluate() does for each element, for who does it elsewhere; none for a single piece.
+  std::span<const TreeStep> steps() const { return steps_; }
   /// Leaves the sum of `pieces` (each [count], in the order of their numbers) in `out` [count],
   /// which may be one of them. Sums over no shards at all are zero.
   void evaluate(std::span<const float* const> pieces, std::int64_t count, float* out) const;
 
  private:
-  /// An operand is the number of a piece, or ~slot for an intermediate sum.
-  struct Step {
-    std::int64_t left;
-    std::int64_t right;
-    std::int64_t slot;
-  };
   std::int64_t build(Range node, const std::vector<Range>& pieces, std::int64_t& next,
                      std::int64_t slot);
   void evaluate_in_rank_order(std::span<const float* const> pieces, std::int64_t count,
@@ -44,7 +41,7 @@ class TreeSumPlan {
   std::int64_t shard_count_;
   std::vector<Range> held_;
   std::vector<std::int64_t> first_piece_;
-  std::vector<Step> steps_;  // the last one writes the result
+  std::vector<TreeStep> steps_;  // the last one writes the result
   std::int64_t slots_ = 0;
   bool in_rank_order_;
 };

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "comm/nccl.h"
 #include "core/error.h"
 #include "runtime/logits.h"
 
@@ -40,6 +41,12 @@ class FromDisk {
   const DiskBlocks& blocks_;
   std::int64_t index_;
 };
+
+/// For what a stage sends to the next.
+std::unique_ptr<DeviceCollectives> replica_links(const StageContext& context) {
+  if (context.sizes.pp == 1) return nullptr;
+  return connect_nccl(context.replica, context.backend.device_stream(), NcclUse::messages);
+}
 
 }  // namespace
 
@@ -111,12 +118,13 @@ Stage::Stage(const StageContext& context, const Model& model, const MemoryLimits
       disk_begin_(context.placement.stages[static_cast<std::size_t>(point_.pp)].disk_begin),
       limits_(limits),
       tensor_ranks_(context.replica.group(tensor_group({0, point_.pp, 0}, context.sizes))),
-      tensor_group_(*tensor_ranks_, context.backend),
-      replica_group_(context.replica, context.backend),
       parameters_(context.backend),
       disk_blocks_(context.backend, context.offload_folder),
       scratch_(context.backend, workspace_floats(model.spec(), shard_, range_, limits)),
-      meter_(context.replica, context.micro_batches) {
+      meter_(context.replica, context.micro_batches),
+      tensor_group_(*tensor_ranks_, context.backend,
+                    connect_nccl(*tensor_ranks_, context.backend.device_stream(), NcclUse::sums)),
+      replica_group_(context.replica, context.backend, replica_links(context)) {
   std::int64_t cache_layer = 0;
   for (std::int64_t i = range_.begin; i < range_.end; ++i) {
     const BlockSpec& block = model.spec().blocks[static_cast<std::size_t>(i)];

@@ -96,8 +96,6 @@ class Stage {
   std::int64_t disk_begin_;  ///< blocks from here on stay on disk, but for tied tables
   MemoryLimits limits_;
   std::unique_ptr<Communicator> tensor_ranks_;
-  TensorGroup tensor_group_;
-  TensorGroup replica_group_;
   ParameterStore parameters_;
   DiskBlocks disk_blocks_;
   std::vector<std::int64_t> disk_index_;  ///< of each block here among disk_blocks_; -1: none
@@ -110,6 +108,10 @@ class Stage {
   std::int64_t rows_ = 0;
   StageSeconds seconds_;
   StepMeter meter_;
+  // They go first: what a GPU still waits for, of a rank that is gone, ends with them, and the
+  // memory above can be given back.
+  TensorGroup tensor_group_;
+  TensorGroup replica_group_;
 };
 
 }  // namespace trireme

@@ -48,13 +48,22 @@ CudaBackend::CudaBackend(int gpu, const std::string& gpu_name, std::string devic
       .device = gpu,
       .device_id = std::move(device_id),
       .stream = device_->stream(),
-      .flush = [this] { flush(); },
+      .flush = [this] { ready(); },
       .tree_sum = [this](std::span<const float* const> pieces, std::span<const TreeStep> steps,
                          std::int64_t count,
-                         float* out) { cuda::tree_sum(ready(), pieces, steps, count, out); }};
+                         float* out) { cuda::tree_sum(ready(), pieces, steps, count, out); },
+      .allocate = [this](std::size_t bytes) -> std::shared_ptr<std::byte> {
+        auto buffer = std::make_shared<DeviceBuffer>(device_->allocate(bytes));
+        return {buffer, buffer->data()};
+      },
+      .forget_recorded = [this] { forget_recordings(); }};
+  device_->watch(&device_stream_);
 }
 
-CudaBackend::~CudaBackend() { forget_recordings(); }
+CudaBackend::~CudaBackend() {
+  device_->watch(nullptr);
+  forget_recordings();
+}
 
 // Memory.
 
@@ -140,18 +149,21 @@ cudaGraphExec_t CudaBackend::record(const std::function<void()>& work) const {
   return ready;
 }
 
+/// A recording that still runs is freed when it has run.
 void CudaBackend::forget_recordings() const {
   cudaSetDevice(device_->traits().device);
-  cudaStreamSynchronize(device_->stream());
   for (const auto& [key, recorded] : recorded_) {
     if (recorded.graph != nullptr) cudaGraphExecDestroy(recorded.graph);
   }
   recorded_.clear();
+  context_.forget_recorded();
 }
 
 // What is put off.
 
 void CudaBackend::flush() const {
+  if (!rope_ && !sum_) return;
+  device_->use();
   if (rope_) {
     const RopeArgs args = *std::exchange(rope_, std::nullopt);
     cuda::rope(context_, args);
@@ -319,8 +331,14 @@ void CudaBackend::exp_sums(ThreadPool& /*threads*/, const float* logits, std::in
 std::vector<std::int32_t> CudaBackend::draw(const float* logits, std::int64_t cols, std::int64_t ld,
                                             std::span<const DrawRow> rows) const {
   std::vector<std::int32_t> tokens(rows.size());
-  const std::int32_t* const drawn = cuda::draw(ready(), logits, cols, ld, rows);
-  device_->download(std::as_writable_bytes(std::span(tokens)), drawn);
+  const std::size_t bytes = tokens.size() * sizeof(std::int32_t);
+  if (drawn_.size() < bytes) drawn_ = device_->allocate(bytes);
+  cuda::draw(ready(), {.logits = logits,
+                       .cols = cols,
+                       .ld = ld,
+                       .rows = rows,
+                       .tokens = drawn_.as<std::int32_t>()});
+  device_->download(std::as_writable_bytes(std::span(tokens)), drawn_.data());
   return tokens;
 }
 

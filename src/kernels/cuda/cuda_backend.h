@@ -113,6 +113,7 @@ class CudaBackend final : public Backend {
   std::shared_ptr<Device> device_;
   DeviceStream device_stream_;
   mutable StepContext context_;
+  mutable DeviceBuffer drawn_;  ///< tokens, on their way to the host
   mutable std::optional<PendingSum> sum_;
   mutable std::optional<RopeArgs> rope_;
   mutable std::map<Key, Recorded> recorded_;

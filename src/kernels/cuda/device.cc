@@ -1,6 +1,9 @@
 #include "kernels/cuda/device.h"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -14,6 +17,10 @@ constexpr std::size_t slot_bytes = std::size_t{4} << 20;
 constexpr std::size_t slot_count = 8;
 /// Results up to this size come through pinned memory.
 constexpr std::size_t result_bytes = std::size_t{256} << 10;
+/// What is watched while the host waits, how often, and when the wait is given up: no work that a
+/// step enqueues takes so long.
+constexpr std::chrono::milliseconds look_every{10};
+constexpr std::chrono::seconds longest_wait{120};
 
 DeviceTraits traits_of(int gpu) {
   const auto attribute = [&](cudaDeviceAttr name) {
@@ -111,39 +118,47 @@ DeviceBuffer Device::allocate(std::size_t bytes) {
   return {static_cast<std::byte*>(memory), bytes, give_back};
 }
 
-Device::Slot& Device::take_slot() {
-  std::unique_lock lock(mutex_);
-  Slot* slot = nullptr;
-  slot_free_.wait(lock, [&] {
-    slot = &slots_[next_slot_];
-    return !slot->taken;
-  });
-  slot->taken = true;
-  next_slot_ = (next_slot_ + 1) % slots_.size();
-  lock.unlock();
-  slot->arrived.wait();  // what it carried last
-  return *slot;
-}
-
-void Device::give_back(Slot& slot) {
-  {
-    const std::lock_guard lock(mutex_);
-    slot.taken = false;
+/// The next slot, free of what it carried last, until the end of the scope: an error in between
+/// must not leave other threads waiting for it.
+class Device::TakenSlot {
+ public:
+  explicit TakenSlot(Device& device) : device_(device) {
+    std::unique_lock lock(device.mutex_);
+    device.slot_free_.wait(lock, [this] {
+      slot_ = &device_.slots_[device_.next_slot_];
+      return !slot_->taken;
+    });
+    slot_->taken = true;
+    device.next_slot_ = (device.next_slot_ + 1) % device.slots_.size();
   }
-  slot_free_.notify_all();
-}
+  ~TakenSlot() {
+    {
+      const std::lock_guard lock(device_.mutex_);
+      slot_->taken = false;
+    }
+    device_.slot_free_.notify_all();
+  }
+  TakenSlot(const TakenSlot&) = delete;
+  TakenSlot& operator=(const TakenSlot&) = delete;
+
+  const Slot* operator->() const { return slot_; }
+
+ private:
+  Device& device_;
+  Slot* slot_ = nullptr;
+};
 
 void Device::upload(void* to, std::span<const std::byte> from) {
   use();
   auto* place = static_cast<std::byte*>(to);
   while (!from.empty()) {
     const std::size_t bytes = std::min(from.size(), slot_bytes);
-    Slot& slot = take_slot();
-    std::memcpy(slot.memory.data(), from.data(), bytes);
-    check(cudaMemcpyAsync(place, slot.memory.data(), bytes, cudaMemcpyHostToDevice, stream_),
+    const TakenSlot slot(*this);
+    slot->arrived.wait();  // what it carried last
+    std::memcpy(slot->memory.data(), from.data(), bytes);
+    check(cudaMemcpyAsync(place, slot->memory.data(), bytes, cudaMemcpyHostToDevice, stream_),
           "a copy to the GPU");
-    slot.arrived.record(stream_);
-    give_back(slot);
+    slot->arrived.record(stream_);
     place += bytes;
     from = from.subspan(bytes);
   }
@@ -153,6 +168,8 @@ void Device::download(std::span<std::byte> to, const void* from) {
   if (to.empty()) return finish();
   use();
   const bool small = to.size() <= results_.size();
+  // A copy to memory that is not pinned waits within the driver, where nobody looks after others.
+  if (!small && watched()) finish();
   void* const place = small ? results_.data() : to.data();
   check(cudaMemcpyAsync(place, from, to.size(), cudaMemcpyDeviceToHost, stream_),
         "a copy from the GPU");
@@ -162,7 +179,40 @@ void Device::download(std::span<std::byte> to, const void* from) {
 
 void Device::finish() const {
   use();
+  if (watched()) wait_until_done([this] { return cudaStreamQuery(stream_); });
   check(cudaStreamSynchronize(stream_), "the GPU's work");
+}
+
+void Device::wait(const Event& event) const {
+  if (watched()) wait_until_done([&event] { return event.query(); });
+  event.wait();
+}
+
+/// Polls, and calls the watchers meanwhile: work that waits for another GPU's ends only if somebody
+/// notices that this one is gone.
+template <typename Query>
+void Device::wait_until_done(const Query& query) const {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  auto look_at = begin + look_every;
+  cudaError_t state = query();
+  for (; state == cudaErrorNotReady; state = query()) {
+    const auto now = Clock::now();
+    if (now < look_at) {
+      sched_yield();
+      continue;
+    }
+    if (now - begin > longest_wait) {
+      watched_->given_up = true;
+      fail(ErrorKind::peer_lost, "GPU {} waits for other GPUs for more than {} s", traits_.device,
+           longest_wait.count());
+    }
+    for (const auto& [who, look] : watched_->watchers) look();
+    look_at = now + look_every;
+  }
+  cudaGetLastError();  // "not ready" is not the next call's
+  if (state != cudaSuccess) watched_->given_up = true;
+  check(state, "the GPU's work");
 }
 
 }  // namespace trireme::cuda

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <condition_variable>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "core/device_stream.h"
 #include "kernels/cuda/context.h"
 #include "kernels/device_buffer.h"
 
@@ -39,6 +39,7 @@ class Event {
 
   void record(cudaStream_t stream) const;
   void wait() const;
+  cudaError_t query() const { return cudaEventQuery(event_); }
 
  private:
   cudaEvent_t event_ = nullptr;
@@ -63,6 +64,11 @@ class Device : public std::enable_shared_from_this<Device> {
   void upload(void* to, std::span<const std::byte> from);
   void download(std::span<std::byte> to, const void* from);
   void finish() const;
+  /// Waits for `event`. This and finish() look after the stream's watchers; only the thread that
+  /// enqueues may call them.
+  void wait(const Event& event) const;
+  /// Whose watchers are called while the host waits; null: nobody's.
+  void watch(const DeviceStream* stream) { watched_ = stream; }
 
  private:
   /// A part of an upload on its way.
@@ -71,8 +77,10 @@ class Device : public std::enable_shared_from_this<Device> {
     Event arrived;
     bool taken = false;
   };
-  Slot& take_slot();
-  void give_back(Slot& slot);
+  bool watched() const { return watched_ != nullptr && !watched_->watchers.empty(); }
+  template <typename Query>
+  void wait_until_done(const Query& query) const;
+  class TakenSlot;
 
   DeviceTraits traits_;
   cudaStream_t stream_ = nullptr;
@@ -81,6 +89,7 @@ class Device : public std::enable_shared_from_this<Device> {
   std::vector<Slot> slots_;
   std::size_t next_slot_ = 0;
   PinnedBuffer results_;
+  const DeviceStream* watched_ = nullptr;
 };
 
 }  // namespace trireme::cuda

@@ -20,8 +20,12 @@ std::vector<GpuInfo> list_gpus(std::string& why) {
   int count = 0;
   const cudaError_t result = cudaGetDeviceCount(&count);
   if (result != cudaSuccess || count == 0) {
-    why = fmt::format("no GPU can be used: {}",
-                      result == cudaSuccess ? "there is none" : cudaGetErrorString(result));
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    why =
+        fmt::format("no GPU can be used: {}", driver == 0             ? "no NVIDIA driver is loaded"
+                                              : result == cudaSuccess ? "there is none"
+                                                                      : cudaGetErrorString(result));
     cudaGetLastError();  // not the next call's
     return {};
   }

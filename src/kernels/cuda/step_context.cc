@@ -63,7 +63,7 @@ void StepContext::reserve_arena(std::size_t bytes) {
 StepContext::Staging& StepContext::next_staging(std::size_t bytes) {
   Staging& staging = stagings_[next_staging_];
   next_staging_ = (next_staging_ + 1) % stagings_.size();
-  staging.arrived.wait();
+  device_->wait(staging.arrived);
   if (staging.memory.size() < bytes) staging.memory = PinnedBuffer(std::bit_ceil(bytes));
   return staging;
 }
@@ -71,6 +71,8 @@ StepContext::Staging& StepContext::next_staging(std::size_t bytes) {
 void StepContext::begin_step(const StepInputs& inputs) {
   device_->use();
   retired_.clear();
+  if (!recorded_) outgrown_.clear();
+  others_used_ = 0;
   arrays_.clear();
   sequences_.clear();
   struct List {
@@ -97,7 +99,6 @@ void StepContext::begin_step(const StepInputs& inputs) {
     list.table = layout.add(static_cast<std::size_t>(list.table_entries) * sizeof(std::int32_t));
   }
   reserve_arena(layout.size());
-  used_ = layout.size();
   if (layout.size() == 0) return;
 
   Staging& staging = next_staging(layout.size());
@@ -148,6 +149,7 @@ DeviceSequences StepContext::sequences(std::span<const SequenceSpan> sequences) 
   const auto found = sequences_.find({sequences.data(), sequences.size()});
   if (found != sequences_.end()) return found->second;
   // Of no step: a test's, or a benchmark's.
+  TRIREME_ASSERT(!recording_);
   begin_step({.sequences = sequences});
   const auto made = sequences_.find({sequences.data(), sequences.size()});
   return made == sequences_.end() ? DeviceSequences{} : made->second;
@@ -157,12 +159,14 @@ const void* StepContext::step_bytes(std::span<const std::byte> bytes, const void
   const auto found = arrays_.find({name, bytes.size()});
   if (found != arrays_.end()) return found->second;
   TRIREME_ASSERT(!recording_);
-  if (used_ + aligned(bytes.size()) > arena_.size()) {
-    reserve_arena(2 * std::max(arena_.size(), aligned(bytes.size())));
-    used_ = 0;
+  if (others_used_ + aligned(bytes.size()) > others_.size()) {
+    const std::size_t size = std::max({2 * others_.size(), bytes.size(), std::size_t{1} << 16});
+    if (others_.data() != nullptr) retired_.push_back(std::move(others_));
+    others_ = device_->allocate(std::bit_ceil(size));
+    others_used_ = 0;
   }
-  std::byte* const place = arena_.data() + used_;
-  used_ += aligned(bytes.size());
+  std::byte* const place = others_.data() + others_used_;
+  others_used_ += aligned(bytes.size());
   device_->upload(place, bytes);
   return place;
 }
@@ -180,9 +184,10 @@ const void* StepContext::constant_bytes(std::span<const std::byte> bytes) {
 std::byte* StepContext::scratch(std::size_t bytes) {
   if (scratch_.size() < bytes) {
     TRIREME_ASSERT(!recording_);
+    // Recorded work goes on with the memory that it knows.
+    if (recorded_) outgrown_.push_back(std::move(scratch_));
     scratch_ = {};
     scratch_ = device_->allocate(std::bit_ceil(std::max<std::size_t>(bytes, std::size_t{1} << 20)));
-    ++generation_;
   }
   return scratch_.data();
 }

@@ -25,8 +25,15 @@ class StepContext final : public Context {
   std::byte* scratch(std::size_t bytes) override;
 
   /// While work is recorded nothing may be uploaded and nothing may move.
-  void recording(bool on) { recording_ = on; }
-  /// Rises whenever memory that recorded work may refer to has moved.
+  void recording(bool on) {
+    recording_ = on;
+    recorded_ = recorded_ || on;
+  }
+  /// Nothing that was recorded is run again.
+  void forget_recorded() { recorded_ = false; }
+  /// Rises whenever memory that recorded work refers to has moved. It depends on the steps' inputs
+  /// alone, so that the ranks of a tensor group always record, or repeat, the same step: NCCL asks
+  /// for that.
   int generation() const { return generation_; }
   /// DeviceSequences::most_keys of the step's sequences and of its sources.
   std::pair<std::int64_t, std::int64_t> most_keys() const { return most_keys_; }
@@ -48,8 +55,9 @@ class StepContext final : public Context {
 
   std::shared_ptr<Device> device_;
   DeviceBuffer arena_;
-  std::size_t used_ = 0;
-  std::vector<DeviceBuffer> retired_;  ///< arenas that grew too small within the step
+  DeviceBuffer others_;  ///< arrays that are none of the step's inputs
+  std::size_t others_used_ = 0;
+  std::vector<DeviceBuffer> retired_;  ///< memory that grew too small within the step
   std::vector<Staging> stagings_;
   std::size_t next_staging_ = 0;
   std::map<std::pair<const void*, std::size_t>, const void*> arrays_;  ///< by host address and size
@@ -57,7 +65,9 @@ class StepContext final : public Context {
   std::pair<std::int64_t, std::int64_t> most_keys_;
   std::unordered_map<std::string, DeviceBuffer> constants_;  ///< by content
   DeviceBuffer scratch_;
+  std::vector<DeviceBuffer> outgrown_;  ///< scratch memory that recorded work may use
   bool recording_ = false;
+  bool recorded_ = false;  ///< something is, and may run again
   int generation_ = 0;
 };
 
