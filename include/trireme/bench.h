@@ -84,10 +84,10 @@ struct BenchReport {
   std::int64_t weight_bytes = 0;  ///< packed, of one replica
 
   // The machine's own limits, all hosts of the run together.
-  std::vector<ReadPeak> read_peaks;  ///< for 1, 2, 4, ... threads
-  double read_bytes_per_s = 0;       ///< with all threads
-  std::string math_unit;             ///< "AVX-512 float32 fused multiply-add", ...
-  double math_operations_per_s = 0;
+  std::vector<ReadPeak> read_peaks;  ///< for 1, 2, 4, ... threads; of GPUs none
+  double read_bytes_per_s = 0;  ///< with all threads; of GPUs: when they copy, read and written
+  std::string math_unit;        ///< "AVX-512 float32 fused multiply-add", ...
+  double math_operations_per_s = 0;  ///< 0: not measured, as on GPUs
 
   // What was reached. By repetition.
   std::vector<BenchPhase> prefill;  ///< all prompts, up to the first new token of each sequence

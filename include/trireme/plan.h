@@ -33,13 +33,15 @@ struct RankShare {
   PlanRange kv_heads;           ///< every key/value head that those read
   PlanRange mlp;                ///< columns of the MLP
   PlanRange vocab;              ///< rows of the embedding and of the head
-  std::string device;           ///< of the device map: "cpu:1"; empty without one
+  std::string device;           ///< of the device map: "cpu:1"; "cuda:0"; empty without either
   std::int64_t disk_bytes = 0;  ///< of weights that stay on disk, and pass through memory
   PlanRange disk_blocks;        ///< which blocks they are of
   std::int64_t weight_bytes = 0;
   std::int64_t kv_cache_bytes = 0;
-  std::int64_t activation_bytes = 0;  ///< and the rotary tables
-  std::int64_t program_bytes = 0;  ///< code, tokenizer, stacks, messages: about the same everywhere
+  std::int64_t activation_bytes = 0;  ///< and the rotary tables; on a GPU its kernels' scratch, too
+  /// Code, tokenizer, stacks, messages: about the same everywhere. On a GPU what its driver keeps
+  /// for the process.
+  std::int64_t program_bytes = 0;
   std::int64_t total() const {
     return weight_bytes + kv_cache_bytes + activation_bytes + program_bytes;
   }
@@ -56,20 +58,23 @@ struct VirtualShardReport {
 
 /// Flags that would fit where the asked ones do not.
 struct PlanSuggestion {
-  std::string flags;        ///< "--kv-cache-memory 512M"
-  std::string consequence;  ///< in words
-  std::int64_t host_bytes = 0;
+  std::string flags;            ///< "--kv-cache-memory 512M"
+  std::string consequence;      ///< in words
+  std::int64_t host_bytes = 0;  ///< on the fullest host or GPU
 };
 
 /// What the hosts are like, where this one is not the measure.
 struct PlanSettings {
   int ranks_per_host = 0;        ///< 0: all ranks of the run share one host
   std::int64_t host_memory = 0;  ///< bytes that a host gives; 0: what this one has available
+  /// Bytes of each GPU, all of it; with it GPUs need not be here. 0: those of this host.
+  std::int64_t gpu_memory = 0;
+  int gpus = 0;  ///< on each host; 0: those of this one, with gpu_memory as many as its ranks
   /// Predicts the speed on this host by running a few of the model's layers, with made-up weights,
   /// on all threads of the plan. Takes a second or two, more for large models.
   bool rehearse = false;
   /// Bytes/s that a host reads from memory: gives a bound on the speed of hosts unlike this one.
-  double memory_bandwidth = 0;
+  double memory_bandwidth = 0;  ///< with GPUs: that one of them reads
 };
 
 /// Tokens per second of the whole plan, predicted. Zeros where it was not.
@@ -112,10 +117,13 @@ struct PlanReport {
   std::int64_t max_sequences = 0;
   std::int64_t kv_cache_tokens = 0;  ///< that a replica's cache holds
 
-  // Memory.
+  // Memory: a host's, or where ranks are on GPUs that of one GPU.
   int ranks_per_host = 1;
-  std::int64_t available_bytes = 0;  ///< on a host
-  std::int64_t host_bytes = 0;       ///< needed on the fullest host; replicas there share weights
+  int gpus_per_host = 0;              ///< 0: ranks are on CPUs
+  std::int64_t gpu_memory_bytes = 0;  ///< of each, all of it
+  std::int64_t available_bytes = 0;   ///< on a host; the part of a GPU's memory that may be filled
+  /// Needed on the fullest host, where replicas share weights, or on the fullest GPU.
+  std::int64_t host_bytes = 0;
   bool fits = true;
   std::string shortage;  ///< why it does not fit; empty if it does
   std::vector<PlanSuggestion> suggestions;

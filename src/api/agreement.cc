@@ -9,6 +9,7 @@
 #include "core/bytes.h"
 #include "core/error.h"
 #include "core/hash.h"
+#include "kernels/cuda_plugin.h"
 #include "kernels/registry.h"
 #include "models/hf_config.h"
 #include "models/shapes.h"
@@ -34,6 +35,7 @@ std::vector<std::string> flags_of(const Options& o) {
           flag("-pp", o.pipeline_parallel_size),
           flag("--device-map", o.device_map),
           flag("split points", fmt::format("{}", fmt::join(o.split_points, " "))),
+          flag("--device", o.device),
           flag("--dtype", o.dtype),
           flag("--quantization", o.quantization),
           flag("--load-format", o.load_format),
@@ -143,6 +145,10 @@ Identity own_identity(const Options& options, int local_ranks) {
   try {
     identity.isa = asked_backend(options.isa);
     find_model_of(options, identity);
+    // The bits of bfloat16 and float16 are those of one kind of GPU.
+    if (is_gpu(options.device)) {
+      identity.flags.push_back("GPUs: " + arithmetic_of(options.device, options.isa));
+    }
   } catch (const Error& error) {
     identity.failure = {error.kind(), error.what()};
   }

@@ -147,7 +147,11 @@ void BenchRun::describe(BenchReport& report) {
 /// On rank 0, while the others wait. Keeps what an earlier call found, where that was more: the
 /// machine's limit is what it does when nothing disturbs it.
 void BenchRun::measure_peaks(BenchReport& report) {
-  if (rank() == 0 && options_.measure_limits) {
+  const Backend& backend = replica_->backend();
+  if (rank() == 0 && options_.measure_limits && !backend.uses_host_memory()) {
+    report.read_bytes_per_s =
+        std::max(report.read_bytes_per_s, measure_copies(backend) * world_->size());
+  } else if (rank() == 0 && options_.measure_limits) {
     const PeakClock clock = options_.processor_time ? PeakClock::processor : PeakClock::wall;
     const int all = std::min(replica_->threads() * ranks_per_host_, host_cores().allowed);
     std::vector<int> counts;
@@ -161,7 +165,7 @@ void BenchRun::measure_peaks(BenchReport& report) {
       world_->heartbeat();
     }
     ThreadPool pool(all);
-    const MathUnit unit = unit_of(replica_->backend().name(), replica_->spec());
+    const MathUnit unit = unit_of(backend.name(), replica_->spec());
     report.math_unit = name_of(unit);
     report.math_operations_per_s =
         std::max(report.math_operations_per_s, measure_math_peak(pool, unit, clock) * hosts());

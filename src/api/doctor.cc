@@ -19,6 +19,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <sstream>
 
+#include "api/doctor_gpus.h"
 #include "kernels/cpu/amx_linear.h"
 #include "kernels/registry.h"
 #include "plan/host.h"
@@ -224,22 +225,9 @@ void look_at_mpi(Examination& report) {
 
 void look_at_gpus(Examination& report) {
   report.topic("GPUs");
-  int devices = 0;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator("/dev", ignored)) {
-    const std::string name = entry.path().filename().string();
-    devices += name.size() > 6 && name.starts_with("nvidia") &&
-               name.find_first_not_of("0123456789", 6) == name.npos;
+  for (const Finding& finding : gpu_findings(look_for_gpus())) {
+    report.add(finding.name, finding.status, finding.value, finding.advice);
   }
-  if (devices == 0) {
-    report.add("NVIDIA", Status::note, "none (no /dev/nvidia0)");
-    return;
-  }
-  const std::string driver = first_line("/proc/driver/nvidia/version");
-  report.add("NVIDIA", Status::note,
-             fmt::format("{} device{}; {}", devices, devices > 1 ? "s" : "",
-                         driver.empty() ? "no driver version" : driver),
-             "this build computes on the CPU only");
 }
 
 void look_at_versions(Examination& report) {

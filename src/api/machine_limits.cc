@@ -1,6 +1,7 @@
 #include "api/machine_limits.h"
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <memory>
 
@@ -40,9 +41,33 @@ MachineLimits describe_machine() {
   return machine;
 }
 
+double measure_copies(const Backend& backend) {
+  constexpr std::size_t bytes = std::size_t{256} << 20;
+  constexpr int copies = 20;
+  const DeviceBuffer from = backend.allocate(bytes);
+  const DeviceBuffer to = backend.allocate(bytes);
+  double best = 0;
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    backend.finish();
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < copies; ++i) backend.copy(to.data(), from.data(), bytes);
+    backend.finish();
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    best = std::max(best, 2.0 * copies * static_cast<double>(bytes) / taken.count());
+  }
+  return best;
+}
+
 MachineLimits measure_machine(const Options& options) {
   const OpenModel files = open_model(options);
-  const std::unique_ptr<Backend> backend = make_backend(options.isa);
+  const std::unique_ptr<Backend> backend = make_backend(options.device, options.isa, 0);
+  if (!backend->uses_host_memory()) {
+    // How fast a GPU multiplies at most nothing but a product of ours would tell.
+    MachineLimits gpu = describe_machine();
+    gpu.processor = backend->arithmetic();
+    gpu.read_bytes_per_s = measure_copies(*backend);
+    return gpu;
+  }
   const MathUnit unit = unit_of(backend->name(), files.model->spec());
   MachineLimits machine = describe_machine();
   machine.math_unit = name_of(unit);

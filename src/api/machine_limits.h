@@ -6,6 +6,7 @@
 
 #include "core/machine_peaks.h"
 #include "core/model_spec.h"
+#include "kernels/backend.h"
 
 namespace trireme {
 
@@ -14,5 +15,9 @@ std::string processor_name();
 
 /// What multiplies the model's matrices, many rows at a time, with the instruction set `isa`.
 MathUnit unit_of(std::string_view isa, const ModelSpec& model);
+
+/// Bytes/s that a device reads and writes when it copies within its memory: each byte counts twice.
+/// Takes 512 MB of it, for some milliseconds.
+double measure_copies(const Backend& backend);
 
 }  // namespace trireme

@@ -4,6 +4,7 @@
 #include "api/engine_impl.h"
 #include "api/predict_speed.h"
 #include "core/error.h"
+#include "kernels/cuda_plugin.h"
 #include "models/unused_tensors.h"
 #include "plan/host.h"
 #include "plan/report.h"
@@ -14,6 +15,67 @@
 namespace trireme {
 
 namespace {
+
+bool names_gpus(const std::string& device) {
+  return device == "cuda" || device.starts_with("cuda:");
+}
+
+/// Of "cuda:1" the 1; -1 of "cuda". Throws Error(usage) for a number that is none of `count`.
+int only_gpu(const std::string& device, int count) {
+  if (!device.starts_with("cuda:")) return -1;
+  const std::string number = device.substr(device.find(':') + 1);
+  const bool digits = !number.empty() && number.size() < 6 &&
+                      number.find_first_not_of("0123456789") == std::string::npos;
+  const int gpu = digits ? std::stoi(number) : -1;
+  if (gpu >= 0 && gpu < count) return gpu;
+  fail(ErrorKind::usage, "--device {}: expected cuda or, of {} GPU{}, cuda:0{}", device, count,
+       count == 1 ? "" : "s", count == 1 ? "" : fmt::format(" to cuda:{}", count - 1));
+}
+
+/// GPUs as `settings` describe them, wherever they are.
+GpuHost described_gpus(const Options& options, const PlanSettings& settings) {
+  if (!names_gpus(options.device)) {
+    fail(ErrorKind::usage, "--gpu-memory and --gpus are for a plan with --device cuda, not {}",
+         options.device);
+  }
+  const int world =
+      options.data_parallel_size * options.tensor_parallel_size * options.pipeline_parallel_size;
+  const int on_host =
+      settings.ranks_per_host > 0 ? std::min(settings.ranks_per_host, world) : world;
+  GpuHost host{.count = settings.gpus > 0 ? settings.gpus : on_host,
+               .memory = settings.gpu_memory,
+               .utilization = options.gpu_memory_utilization};
+  host.only = only_gpu(options.device, host.count);
+  return host;
+}
+
+/// The GPUs that ranks are on; none where they are on CPUs.
+std::optional<GpuHost> gpus_of(const Options& options, const PlanSettings& settings) {
+  if (settings.gpu_memory > 0) return described_gpus(options, settings);
+  if (!is_gpu(options.device)) {
+    if (settings.gpus > 0) described_gpus(options, settings);  // says what is wrong
+    return std::nullopt;
+  }
+  GpuHost host{.count = static_cast<int>(gpus().size()),
+               .utilization = options.gpu_memory_utilization};
+  host.only = only_gpu(options.device, host.count);
+  host.memory = gpus()[static_cast<std::size_t>(std::max(0, host.only))].memory;
+  if (host.only < 0) {
+    for (const GpuInfo& gpu : gpus()) host.memory = std::min(host.memory, gpu.memory);
+  }
+  if (settings.gpus > 0) host.count = settings.gpus;
+  return host;
+}
+
+void refuse_disk(const Placement& placement, const Options& options) {
+  for (const Placement::Stage& stage : placement.stages) {
+    if (stage.on_disk().size() == 0) continue;
+    fail(ErrorKind::usage,
+         "--device {}: all blocks must be in the GPUs' memory; leave disk out of --device-map and "
+         "--max-memory",
+         options.device);
+  }
+}
 
 PlanRequest request_of(const Options& options, const ModelSpec& model,
                        const PlanSettings& settings) {
@@ -26,6 +88,8 @@ PlanRequest request_of(const Options& options, const ModelSpec& model,
   request.ranks_per_host = settings.ranks_per_host;
   request.available_bytes =
       settings.host_memory > 0 ? settings.host_memory : host_memory().available;
+  request.gpus = gpus_of(options, settings);
+  if (request.gpus && request.placement) refuse_disk(*request.placement, options);
   return request;
 }
 
@@ -58,6 +122,18 @@ void describe_model(PlanReport& report, const OpenModel& files) {
   add("vocabulary", model.vocab_shards);
 }
 
+void warn_of_unlike_gpus(PlanReport& report, const PlanSettings& settings) {
+  if (report.gpus_per_host < 2 || settings.gpu_memory > 0) return;
+  for (const GpuInfo& gpu : gpus()) {
+    if (gpu.arithmetic == gpus().front().arithmetic) continue;
+    report.warnings.push_back(
+        fmt::format("this machine has unlike GPUs ({}, {}): outputs of bfloat16 and float16 may "
+                    "depend on which one computes; choose alike ones with CUDA_VISIBLE_DEVICES",
+                    gpus().front().name, gpu.name));
+    return;
+  }
+}
+
 void describe_generation(PlanReport& report, const OpenModel& files) {
   const GenerationDefaults defaults(*files.texts, files.config);
   report.says_how_long = defaults.says_how_long();
@@ -66,11 +142,13 @@ void describe_generation(PlanReport& report, const OpenModel& files) {
 
 void bound_speed(PlanReport& report, const ModelSpec& model, double memory_bandwidth) {
   report.memory_bandwidth = memory_bandwidth;
-  // For one sequence: tensor-parallel hosts read at the same time, pipeline stages one after
-  // another.
-  const int hosts = std::max(1, report.tensor_parallel_size / report.ranks_per_host);
+  // For one sequence: tensor-parallel hosts (or GPUs) read at the same time, pipeline stages one
+  // after another.
+  const int readers = report.gpus_per_host > 0
+                          ? busy_gpus(report).of_stage
+                          : std::max(1, report.tensor_parallel_size / report.ranks_per_host);
   report.decode_tokens_per_second =
-      memory_bandwidth * hosts / static_cast<double>(bytes_read_per_token(model));
+      memory_bandwidth * readers / static_cast<double>(bytes_read_per_token(model));
 }
 
 }  // namespace
@@ -81,6 +159,7 @@ PlanReport make_plan(const Options& options, const PlanSettings& settings) {
   const PlanRequest request = request_of(options, model, settings);
   PlanReport report = lay_out(model, request);
   describe_model(report, files);
+  warn_of_unlike_gpus(report, settings);
   if (model.generates()) describe_generation(report, files);
   if (!report.fits) report.suggestions = suggest_plans(model, request);
   // What is rehearsed and counted is a decoder, a token at a time.
@@ -89,7 +168,12 @@ PlanReport make_plan(const Options& options, const PlanSettings& settings) {
     return report;
   }
   if (settings.memory_bandwidth > 0) bound_speed(report, model, settings.memory_bandwidth);
-  if (settings.rehearse && report.fits) predict_speed(report, options, *files.model);
+  if (!settings.rehearse || !report.fits) return report;
+  if (settings.gpu_memory > 0 || settings.gpus > 0) {
+    report.no_speed = "not predicted: the GPUs are described, and nothing can be run on them";
+    return report;
+  }
+  predict_speed(report, options, *files.model);
   return report;
 }
 

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "kernels/registry.h"
 #include "plan/host.h"
+#include "plan/report.h"
 #include "runtime/rehearsal.h"
 #include "runtime/replica.h"
 
@@ -34,7 +35,9 @@ Steps steps_of(const PlanReport& report, const Options& options, const ModelSpec
   const double per_token = BenchWork(model).layer_operations(0) *
                            static_cast<double>(Rehearsal::layers_for(model)) /
                            static_cast<double>(model.num_layers());
-  const auto affordable = static_cast<std::int64_t>(most_operations / per_token);
+  const bool on_gpus = report.gpus_per_host > 0;
+  const auto affordable =
+      on_gpus ? most_prompt : static_cast<std::int64_t>(most_operations / per_token);
   const std::int64_t prompt = std::min({std::clamp(affordable, least_prompt, most_prompt), longest,
                                         std::max<std::int64_t>(1, options.max_step_tokens)});
   const std::int64_t context = std::min(most_context, longest - 1);
@@ -45,18 +48,59 @@ Steps steps_of(const PlanReport& report, const Options& options, const ModelSpec
   return {{1, prompt, 0}, {1, 1, context}, {rows, 1, context}};
 }
 
+/// As many layers as a GPU has room for; 0: not even two.
+std::int64_t layers_on_gpu(const ModelSpec& model, std::span<const Rehearsal::Step> steps,
+                           std::int64_t free_bytes) {
+  const std::int64_t least = std::min<std::int64_t>(2, model.num_layers());
+  const auto fits = [&](std::int64_t layers) {
+    return Rehearsal::bytes_for(model, steps, layers) <= free_bytes / 10 * 8;
+  };
+  std::int64_t layers = model.num_layers();
+  while (layers > least && !fits(layers)) --layers;
+  return fits(layers) ? layers : 0;
+}
+
+/// One GPU runs the model alone. Ranks on other GPUs do their shares at the same time, those on one
+/// GPU take turns, and what they send to each other is not counted: tensor-parallel GPUs share each
+/// step, pipeline stages and replicas work on different sequences, so many rows gain from all.
+void predict_on_gpus(PlanReport& report, const Options& options, Model& model, const Steps& steps) {
+  const std::array<Rehearsal::Step, 3> all = steps.all();
+  const std::unique_ptr<Backend> backend = make_backend(options.device, options.isa, 0);
+  const std::int64_t layers = layers_on_gpu(model.spec(), all, backend->memory().free);
+  if (layers == 0) {
+    report.no_speed = "not predicted: there is not enough free memory on the GPU to run two layers";
+    return;
+  }
+  Rehearsal rehearsal(model, *backend, all, layers);
+  ThreadPool threads(1);
+  const BusyGpus gpus = busy_gpus(report);
+  PlanSpeed& speed = report.speed;
+  speed.layers = layers;
+  speed.prefill = static_cast<double>(gpus.all * steps.prompt.tokens) /
+                  rehearsal.seconds(threads, steps.prompt);
+  speed.decode = static_cast<double>(gpus.of_stage) / rehearsal.seconds(threads, steps.one);
+  speed.batch = static_cast<double>(gpus.all * steps.batch.sequences) /
+                rehearsal.seconds(threads, steps.batch);
+}
+
 }  // namespace
 
 void predict_speed(PlanReport& report, const Options& options, Model& model) {
   const Steps steps = steps_of(report, options, model.spec());
+  PlanSpeed& speed = report.speed;
+  speed.context = steps.one.context;
+  speed.sequences =
+      steps.batch.sequences * report.pipeline_parallel_size * report.data_parallel_size;
+  if (report.gpus_per_host > 0) return predict_on_gpus(report, options, model, steps);
   const std::array<Rehearsal::Step, 3> all = steps.all();
-  const std::int64_t bytes = Rehearsal::bytes_for(model.spec(), all);
+  const std::int64_t layers = Rehearsal::layers_for(model.spec());
+  const std::int64_t bytes = Rehearsal::bytes_for(model.spec(), all, layers);
   if (bytes > host_memory().available / 2) {
     report.no_speed = "not predicted: there is not enough free memory to run a few layers";
     return;
   }
-  const std::unique_ptr<Backend> backend = make_backend(options.device, options.isa, 0);
-  Rehearsal rehearsal(model, *backend, all);
+  const std::unique_ptr<Backend> backend = make_backend(options.isa);
+  Rehearsal rehearsal(model, *backend, all, layers);
 
   // Every rank of a host is busy while there are rows enough, and what they do together is what
   // all their threads do in one pass through the whole model. One sequence keeps the ranks of one
@@ -69,11 +113,7 @@ void predict_speed(PlanReport& report, const Options& options, Model& model) {
   ThreadPool stage(std::min(cores, threads * std::min(per_host, report.tensor_parallel_size)));
   const std::int64_t hosts_of_stage = ceil_div(report.tensor_parallel_size, per_host);
 
-  PlanSpeed& speed = report.speed;
-  speed.layers = rehearsal.layers();
-  speed.context = steps.one.context;
-  speed.sequences =
-      steps.batch.sequences * report.pipeline_parallel_size * report.data_parallel_size;
+  speed.layers = layers;
   speed.prefill =
       static_cast<double>(hosts * steps.prompt.tokens) / rehearsal.seconds(host, steps.prompt);
   speed.decode = static_cast<double>(hosts_of_stage) / rehearsal.seconds(stage, steps.one);

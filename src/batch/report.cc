@@ -114,10 +114,12 @@ std::string header(const RunSummary& s) {
 std::string limit_tiles(const RunSummary& s) {
   if (!s.limits || s.working_seconds <= 0) return "";
   const RunLimits& l = *s.limits;
-  std::string text =
-      tile("Of the machine's limit", short_percent(l.limit_seconds / s.working_seconds),
-           fmt::format("{} read, {} measured", short_rate(l.read_bytes_per_s, "B"),
-                       short_rate(l.math_operations_per_s, "op")));
+  std::string text;
+  if (l.math_operations_per_s > 0) {  // it is not measured on GPUs
+    text += tile("Of the machine's limit", short_percent(l.limit_seconds / s.working_seconds),
+                 fmt::format("{} read, {} measured", short_rate(l.read_bytes_per_s, "B"),
+                             short_rate(l.math_operations_per_s, "op")));
+  }
   if (l.predicted_seconds > 0) {
     text += tile("Of the planned speed", short_percent(l.predicted_seconds / s.working_seconds),
                  "what trireme plan predicts");

@@ -325,7 +325,7 @@ bool Arguments::parse(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     reject(error);
   }
-  if (options_ != nullptr) check_device(*options_);
+  if (options_ != nullptr && !elsewhere_()) check_device(*options_);
   return true;
 }
 

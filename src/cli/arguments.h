@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ class Arguments {
   void add_machine(Options& options, bool generates = true);
   /// --max-new-tokens, --temperature, ...
   void add_sampling(SamplingParams& sampling);
+  /// --device may name GPUs that this machine lacks if `elsewhere` says so.
+  void check_devices_unless(std::function<bool()> elsewhere) { elsewhere_ = std::move(elsewhere); }
   /// In place of "trireme VERB [OPTIONS]".
   void set_usage(std::string usage) { usage_ = std::move(usage); }
   /// What to say about an argument too many.
@@ -72,7 +75,8 @@ class Arguments {
   bool reads_config_ = true;
   std::optional<ConfigFile> config_;
   const Options* options_ = nullptr;  ///< whose device is to be checked
-  Options* plan_ = nullptr;           ///< whose sizes are to be set
+  std::function<bool()> elsewhere_ = [] { return false; };
+  Options* plan_ = nullptr;  ///< whose sizes are to be set
 };
 
 /// More ranks than anybody has: what goes beyond is a slip.

@@ -41,22 +41,26 @@ double processor_share(const BenchReport& report, const BenchPhase& phase) {
   return phase.seconds > 0 ? phase.processor_seconds / (phase.seconds * threads) : 0;
 }
 
+/// null of a limit that was not measured.
+Json fraction(double reached, double limit) { return limit > 0 ? Json(reached / limit) : Json(); }
+
 Json phase_json(const BenchReport& report, const Phases& phases) {
   const BenchPhase& phase = report.median(phases);
   Json all = Json::array();
   for (const BenchPhase& one : phases) all.push_back(one.tokens_per_s());
-  return {{"tokens", phase.tokens},
-          {"drafted_tokens", phase.drafted},
-          {"accepted_tokens", phase.accepted},
-          {"steps", phase.steps},
-          {"seconds", phase.seconds},
-          {"processor_share", processor_share(report, phase)},
-          {"tokens_per_s", phase.tokens_per_s()},
-          {"tokens_per_s_of_repetitions", all},
-          {"gb_per_s", phase.bytes_per_s() / 1e9},
-          {"fraction_of_read_limit", phase.bytes_per_s() / report.read_bytes_per_s},
-          {"gflop_per_s", phase.operations_per_s() / 1e9},
-          {"fraction_of_flop_limit", phase.operations_per_s() / report.math_operations_per_s}};
+  return {
+      {"tokens", phase.tokens},
+      {"drafted_tokens", phase.drafted},
+      {"accepted_tokens", phase.accepted},
+      {"steps", phase.steps},
+      {"seconds", phase.seconds},
+      {"processor_share", processor_share(report, phase)},
+      {"tokens_per_s", phase.tokens_per_s()},
+      {"tokens_per_s_of_repetitions", all},
+      {"gb_per_s", phase.bytes_per_s() / 1e9},
+      {"fraction_of_read_limit", fraction(phase.bytes_per_s(), report.read_bytes_per_s)},
+      {"gflop_per_s", phase.operations_per_s() / 1e9},
+      {"fraction_of_flop_limit", fraction(phase.operations_per_s(), report.math_operations_per_s)}};
 }
 
 Json limits_json(const BenchReport& report) {
@@ -126,6 +130,11 @@ std::string configuration_text(const BenchReport& report) {
       options.processor_time ? "; seconds of processor time" : "");
 }
 
+/// "-" of a limit that was not measured.
+std::string percent(double reached, double limit) {
+  return limit > 0 ? fmt::format("{:.1f} %", 100 * reached / limit) : "-";
+}
+
 std::string phase_row(const char* name, const BenchReport& report, const Phases& phases) {
   const BenchPhase& phase = report.median(phases);
   if (phase.tokens == 0) {
@@ -136,12 +145,12 @@ std::string phase_row(const char* name, const BenchReport& report, const Phases&
   };
   const auto [slowest, fastest] = std::minmax_element(phases.begin(), phases.end(), slower);
   return fmt::format(
-      "{:<8} {:>9.2f} {:>19} {:>8} {:>9.1f} {:>6.1f} % {:>8.2f} {:>6.1f} % {:>5.0f} %\n", name,
+      "{:<8} {:>9.2f} {:>19} {:>8} {:>9.1f} {:>8} {:>8.2f} {:>8} {:>5.0f} %\n", name,
       phase.tokens_per_s(),
       fmt::format("{:.2f} to {:.2f}", slowest->tokens_per_s(), fastest->tokens_per_s()),
       fmt::format("{:.2f} s", phase.seconds), phase.operations_per_s() / 1e9,
-      100 * phase.operations_per_s() / report.math_operations_per_s, phase.bytes_per_s() / 1e9,
-      100 * phase.bytes_per_s() / report.read_bytes_per_s, 100 * processor_share(report, phase));
+      percent(phase.operations_per_s(), report.math_operations_per_s), phase.bytes_per_s() / 1e9,
+      percent(phase.bytes_per_s(), report.read_bytes_per_s), 100 * processor_share(report, phase));
 }
 
 std::string drafts_text(const BenchReport& report) {
@@ -158,6 +167,10 @@ std::string limits_text(const BenchReport& report) {
   for (const ReadPeak& peak : report.read_peaks) {
     reads += fmt::format("{}{:.1f} GB/s with {}", reads.empty() ? "" : ", ", peak.bytes_per_s / 1e9,
                          plural(peak.threads, "thread"));
+  }
+  if (report.read_peaks.empty()) {
+    return fmt::format("limits   copying: {:.1f} GB/s read and written; arithmetic not measured\n",
+                       report.read_bytes_per_s / 1e9);
   }
   return fmt::format("limits   {:.1f} GFLOP/s ({})\n         reading memory: {}\n",
                      report.math_operations_per_s / 1e9, report.math_unit, reads);

@@ -10,6 +10,7 @@
 #include "cli/config_file.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "kernels/cuda_plugin.h"
 #include "trireme/error.h"
 
 namespace trireme {
@@ -78,6 +79,13 @@ std::string check_dtype(const std::string& text) {
   return known ? "" : "expected auto, float32, bfloat16 or float16";
 }
 
+std::string check_device(const std::string& text) {
+  const bool one = text.starts_with("cuda:") && text.size() > 5 &&
+                   text.find_first_not_of("0123456789", 5) == std::string::npos;
+  const bool known = text == "auto" || text == "cpu" || text == "cuda" || one;
+  return known ? "" : "expected auto, cpu, cuda, or for one GPU cuda:0, cuda:1, ...";
+}
+
 Values ask_all(const ConfigFile* before) {
   Questions questions(before);
   questions.ask("num_machines", "How many machines", "1", number_from(1, most_ranks));
@@ -90,6 +98,12 @@ Values ask_all(const ConfigFile* before) {
   }
   questions.ask("num_processes", "How many processes, on all machines together",
                 std::to_string(machines), number_from(1, most_ranks));
+  const bool knows_device = before != nullptr && before->find("device") != nullptr;
+  if (!gpus().empty() || knows_device) {
+    questions.ask("device",
+                  fmt::format("Device (this machine has {} GPUs): cpu, cuda, auto", gpus().size()),
+                  gpus().empty() ? "cpu" : "cuda", check_device);
+  }
   questions.ask("dtype", "Precision of models", "auto", check_dtype);
   questions.ask("model", "Model for verbs that are given none (a folder, org/name, or nothing)", "",
                 check_anything);

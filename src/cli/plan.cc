@@ -32,7 +32,8 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
       "(a few layers are run with made-up weights). Of the model's files it reads headers only.",
       {"trireme plan --model demo/llama -tp 2 -pp 2",
        "trireme plan --model demo/llama -dp 2 -tp 3 --max-model-len 512 --json",
-       "trireme plan --model org/name -pp 4 --ranks-per-host 1 --host-memory 64G"});
+       "trireme plan --model org/name -pp 4 --ranks-per-host 1 --host-memory 64G",
+       "trireme plan --model org/name -tp 8 --device cuda --gpus 8 --gpu-memory 80G"});
   CLI::App& app = arguments.app();
   app.add_flag("--json", flags.json, "For programs: one JSON object");
   app.add_option("--ranks-per-host", flags.settings.ranks_per_host,
@@ -47,14 +48,22 @@ bool parse(PlanFlags& flags, int argc, char** argv) {
   };
   add("--host-memory", "Memory of a host [what this one has available]",
       [&](std::int64_t bytes) { flags.settings.host_memory = bytes; });
+  add("--gpu-memory", "Memory of each GPU, with --device cuda: GPUs that need not be here",
+      [&](std::int64_t bytes) { flags.settings.gpu_memory = bytes; });
+  app.add_option("--gpus", flags.settings.gpus,
+                 "GPUs of a host [those of this one; with --gpu-memory one for each rank]")
+      ->type_name("N")
+      ->check(at_least_one(most_ranks));
   add("--memory-bandwidth",
-      "Of a host, per second: an upper bound on its speed instead of this machine's speed",
+      "Of a host (of a GPU, with --device cuda), per second: an upper bound on its speed\n"
+      "instead of this machine's speed",
       [&](std::int64_t bytes) { flags.settings.memory_bandwidth = static_cast<double>(bytes); });
   app.add_flag("--no-speed", flags.no_speed, "Leave the speed out");
   arguments.add_model(flags.options);
   app.get_option("--model")->required();
   arguments.add_plan(flags.options);
   arguments.add_machine(flags.options);
+  arguments.check_devices_unless([&flags] { return flags.settings.gpu_memory > 0; });
   arguments.add_exit_code(0, "the plan fits");
   arguments.add_exit_code(2, "wrong usage: a flag, or sizes that the model cannot be cut into");
   arguments.add_exit_code(4, "the plan does not fit; flags that would are named");

@@ -10,27 +10,42 @@ namespace {
 
 constexpr std::int64_t page = 4096;
 
-/// Bytes of one panel: all virtual shards of the slice.
-std::int64_t panel_bytes(const ParameterSpec& parameter, const ModelSpec& model,
-                         const ParameterSlice& slice) {
-  const WeightFormat format = model.format_of(parameter);
-  const ShardAxis axis = parameter.shard.axis;
-  const bool cut = parameter.shard.dim == 1 && axis != ShardAxis::none;
-  if (!cut) return static_cast<std::int64_t>(packed_shard_bytes(format, slice.cols.size()));
-  const VirtualShards& shards = axis == ShardAxis::heads ? model.head_shards : model.mlp_shards;
+/// Bytes of `width` columns of a panel of 64 rows: two strips of integers, or rows of floats.
+std::int64_t gpu_panel_bytes(const WeightFormat& format, const std::vector<std::int64_t>& widths) {
+  constexpr std::int64_t panel_rows = 64;
+  constexpr std::int64_t strip_rows = 32;
   std::int64_t bytes = 0;
-  for (std::int64_t k = 0; k < slice.cols.size(); k += shards.width()) {
-    const std::int64_t width = std::min(shards.width(), slice.cols.size() - k);
+  if (format.group == 0) {
+    for (const std::int64_t width : widths) bytes += round_up(width, 64);
+    return panel_rows * bytes * static_cast<std::int64_t>(size_of(format.dtype));
+  }
+  // Codes in whole blocks of 32 columns; a float16 scale per group and row, of u4 a zero, too.
+  const std::int64_t block_bytes = format.dtype == DType::i8 ? 1024 : 512;
+  const std::int64_t group_bytes = strip_rows * (format.dtype == DType::u4 ? 3 : 2);
+  for (const std::int64_t width : widths) {
+    const std::int64_t blocks =
+        width / format.group * ceil_div(format.group, 32) + ceil_div(width % format.group, 32);
+    bytes += blocks * block_bytes + ceil_div(width, format.group) * group_bytes;
+  }
+  return panel_rows / strip_rows * round_up(bytes, 128);
+}
+
+std::int64_t matrix_bytes(const WeightFormat& format, std::int64_t rows,
+                          const std::vector<std::int64_t>& widths, WeightPacking packing) {
+  if (packing == WeightPacking::gpu) return ceil_div(rows, 64) * gpu_panel_bytes(format, widths);
+  std::int64_t bytes = 0;
+  for (const std::int64_t width : widths) {
     bytes += static_cast<std::int64_t>(packed_shard_bytes(format, width));
   }
-  return bytes;
+  return ceil_div(rows, packed_panel_rows) * bytes;
 }
 
 std::int64_t parameter_bytes(const ParameterSpec& parameter, const ModelSpec& model,
-                             const TensorShard& shard) {
+                             const TensorShard& shard, WeightPacking packing) {
   const ParameterSlice slice = slice_of(parameter, model, shard);
   if (parameter.is_vector() || parameter.table) return round_up(slice.elements() * 4, page);
-  return ceil_div(slice.rows.size(), packed_panel_rows) * panel_bytes(parameter, model, slice);
+  return matrix_bytes(model.format_of(parameter), slice.rows.size(),
+                      shard_widths(parameter, model, shard), packing);
 }
 
 /// Layers of `blocks` that use the cache so.
@@ -51,7 +66,22 @@ std::int64_t layer_block_bytes(const ModelSpec& model, const TensorShard& shard)
 
 }  // namespace
 
-std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks) {
+std::vector<std::int64_t> shard_widths(const ParameterSpec& parameter, const ModelSpec& model,
+                                       const TensorShard& shard) {
+  const std::int64_t columns = slice_of(parameter, model, shard).cols.size();
+  const ShardAxis axis = parameter.shard.axis;
+  const bool cut = parameter.shard.dim == 1 && axis != ShardAxis::none;
+  if (!cut) return {columns};
+  const VirtualShards& shards = axis == ShardAxis::heads ? model.head_shards : model.mlp_shards;
+  std::vector<std::int64_t> widths;
+  for (std::int64_t k = 0; k < columns; k += shards.width()) {
+    widths.push_back(std::min(shards.width(), columns - k));
+  }
+  return widths;
+}
+
+std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                          WeightPacking packing) {
   std::int64_t bytes = 0;
   std::set<std::string> tables;  // a tied embedding is kept once
   for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
@@ -59,7 +89,7 @@ std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Rang
       if (parameter.shard.axis == ShardAxis::vocab && !tables.insert(parameter.tensor).second) {
         continue;
       }
-      bytes += parameter_bytes(parameter, model, shard);
+      bytes += parameter_bytes(parameter, model, shard, packing);
     }
   }
   return bytes;
@@ -93,13 +123,13 @@ std::int64_t disk_weight_bytes(const ModelSpec& model, const TensorShard& shard,
 }
 
 std::int64_t resident_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
-                                   std::int64_t disk_begin) {
+                                   std::int64_t disk_begin, WeightPacking packing) {
   std::int64_t largest = 0;
   for (std::int64_t i = disk_begin; i < blocks.end; ++i) {
     if (!stays_on_disk(model, blocks, disk_begin, i)) continue;
-    largest = std::max(largest, weight_bytes(model, shard, {i, i + 1}));
+    largest = std::max(largest, weight_bytes(model, shard, {i, i + 1}, packing));
   }
-  return weight_bytes(model, shard, {blocks.begin, disk_begin}) + 2 * largest;
+  return weight_bytes(model, shard, {blocks.begin, disk_begin}, packing) + 2 * largest;
 }
 
 std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard, Range blocks) {

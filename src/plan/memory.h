@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/model_spec.h"
 
@@ -32,9 +33,18 @@ inline constexpr std::int64_t logit_rows = 64;
 /// Logits looked up at a time.
 inline constexpr std::int64_t targets_at_once = 4096;
 
-/// Bytes of the weights of `blocks` as packed for a CPU: 32-row panels, the columns of 16-bit
-/// weights padded to 32 within each virtual shard.
-std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks);
+/// How weights lie in memory: panels of 32 rows, the columns of 16-bit weights padded to 32 within
+/// each virtual shard (kernels/packed.h), or panels of 64 rows with all floats padded to 64 columns
+/// (kernels/cuda/weights.h).
+enum class WeightPacking : std::uint8_t { cpu, gpu };
+
+/// Virtual shards of the columns of a matrix that this rank holds: how wide each is.
+std::vector<std::int64_t> shard_widths(const ParameterSpec& parameter, const ModelSpec& model,
+                                       const TensorShard& shard);
+
+/// Bytes of the weights of `blocks`.
+std::int64_t weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
+                          WeightPacking packing = WeightPacking::cpu);
 
 /// Which of `blocks` is read from disk whenever it is needed, where those from `disk_begin` on are
 /// to stay there: not one whose table is in memory anyway (a head that is tied to an embedding).
@@ -47,7 +57,8 @@ std::int64_t disk_weight_bytes(const ModelSpec& model, const TensorShard& shard,
 /// Memory for the weights of `blocks` of which those from `disk_begin` on stay on disk: two of them
 /// at a time are in memory.
 std::int64_t resident_weight_bytes(const ModelSpec& model, const TensorShard& shard, Range blocks,
-                                   std::int64_t disk_begin);
+                                   std::int64_t disk_begin,
+                                   WeightPacking packing = WeightPacking::cpu);
 
 /// Bytes that one KV block (K and V, all layers in `blocks`) takes on this rank.
 std::int64_t kv_bytes_per_block(const ModelSpec& model, const TensorShard& shard, Range blocks);

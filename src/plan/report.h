@@ -7,6 +7,7 @@
 #include "core/model_spec.h"
 #include "plan/cache.h"
 #include "plan/device_map.h"
+#include "plan/gpu.h"
 #include "trireme/plan.h"
 
 namespace trireme {
@@ -21,7 +22,8 @@ struct PlanRequest {
   MemoryLimits limits;
   std::int64_t kv_cache_bytes = 0;   ///< per rank; 0: what is wanted, within what is free
   int ranks_per_host = 0;            ///< 0: all
-  std::int64_t available_bytes = 0;  ///< on a host
+  std::int64_t available_bytes = 0;  ///< on a host, where ranks run on CPUs
+  std::optional<GpuHost> gpus;       ///< where they run on GPUs
 
   int world() const { return dp * tp * pp; }
   int per_host() const { return ranks_per_host > 0 ? std::min(ranks_per_host, world()) : world(); }
@@ -39,6 +41,13 @@ CacheRequest cache_request(const ModelSpec& model, const PlanRequest& request);
 
 /// Changes to `request` that would fit, nearest first; at most four.
 std::vector<PlanSuggestion> suggest_plans(const ModelSpec& model, const PlanRequest& request);
+
+/// Where ranks are on GPUs: how many GPUs that is, and those of one stage.
+struct BusyGpus {
+  int all = 0;
+  int of_stage = 0;
+};
+BusyGpus busy_gpus(const PlanReport& report);
 
 /// Parameters that are multiplied with at every token: what a decode step reads. In bytes.
 std::int64_t bytes_read_per_token(const ModelSpec& model);

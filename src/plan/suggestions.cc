@@ -31,6 +31,9 @@ class Search {
   void smaller_steps();
   void fewer_replicas();
   void narrower_numbers();
+  void integers();
+  void fuller_gpus();
+  void more_gpus();
   void more_hosts();
   std::vector<PlanSuggestion> take() { return std::move(found_); }
 
@@ -104,6 +107,65 @@ void Search::narrower_numbers() {
   offer(narrow, request_, "--dtype bfloat16", "half the bytes; other rounding");
 }
 
+/// Rounded weights, where the checkpoint's own are not; with shorter sequences if need be.
+void Search::integers() {
+  if (model_.quantization != Quantization::none) return;
+  ModelSpec rounded = model_;
+  for (const char* const name : {"int8", "int4"}) {
+    rounded.quantization = *quantization_from_name(name);
+    const std::string flags = fmt::format("--quantization {}", name);
+    if (offer(rounded, request_, flags, "rounded weights: other output")) return;
+    PlanRequest shorter = request_;
+    shorter.limits.max_model_len = length_that_fits(cache_request(rounded, request_));
+    if (shorter.limits.max_model_len == 0) continue;
+    offer(rounded, shorter,
+          fmt::format("{} --max-model-len {}", flags, shorter.limits.max_model_len),
+          "rounded weights: other output; longer prompts are refused");
+  }
+}
+
+void Search::fuller_gpus() {
+  constexpr double most = 0.95;
+  if (request_.gpus->utilization >= most) return;
+  PlanRequest changed = request_;
+  changed.gpus->utilization = most;
+  offer(model_, changed, fmt::format("--gpu-memory-utilization {}", most),
+        "less room for other programs");
+}
+
+/// The fewest GPUs, a rank each, that hold the model between them: a host's own before those of
+/// more hosts.
+void Search::more_gpus() {
+  constexpr int most_gpus = 64;
+  const int per_host = request_.gpus->count;
+  const int used = std::min(request_.world(), request_.gpus->usable());
+  const auto blocks = static_cast<int>(model_.blocks.size());
+  PlanRequest changed = request_;
+  changed.dp = 1;
+  changed.gpus->only = -1;
+  changed.placement.reset();
+  const std::string device = request_.gpus->only >= 0 ? " --device cuda" : "";
+  for (int gpus = used + 1; gpus <= most_gpus; ++gpus) {
+    changed.ranks_per_host = std::min(gpus, per_host);
+    const std::string start =
+        gpus <= per_host
+            ? fmt::format("{} of this host's {} GPUs", gpus, per_host)
+            : fmt::format("{} GPUs like these, over hosts by mpirun -n {}", gpus, gpus);
+    changed.pp = 1;
+    changed.tp = gpus;
+    if (gpus <= model_.max_tensor_parallel() &&
+        offer(model_, changed, fmt::format("--tensor-parallel-size {}{}", gpus, device), start)) {
+      return;
+    }
+    changed.pp = gpus;
+    changed.tp = 1;
+    if (gpus <= blocks &&
+        offer(model_, changed, fmt::format("--pipeline-parallel-size {}{}", gpus, device), start)) {
+      return;
+    }
+  }
+}
+
 /// The fewest hosts, a rank each, that hold the model between them.
 void Search::more_hosts() {
   if (request_.per_host() == 1 && request_.world() > 1) return;
@@ -139,8 +201,15 @@ std::vector<PlanSuggestion> suggest_plans(const ModelSpec& model, const PlanRequ
   search.shorter_sequences();
   search.smaller_steps();
   search.fewer_replicas();
+  if (!request.gpus) {
+    search.narrower_numbers();
+    search.more_hosts();
+    return search.take();
+  }
+  search.fuller_gpus();
+  search.more_gpus();
   search.narrower_numbers();
-  search.more_hosts();
+  search.integers();
   return search.take();
 }
 

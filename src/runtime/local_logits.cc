@@ -141,7 +141,9 @@ class PartReader {
     for (std::size_t begin = 0; begin < indices.size(); begin += targets_at_once) {
       const std::size_t count = std::min<std::size_t>(targets_at_once, indices.size() - begin);
       append(found, static_cast<std::int64_t>(count), [&](float* values) {
-        backend_.gather(r_.forward.threads, logits_.data, {indices.data() + begin, count}, values);
+        // Rows of one number.
+        backend_.gather_rows(r_.forward.threads, logits_.data, 1, 1,
+                             {indices.data() + begin, count}, values);
       });
     }
     for (std::size_t i = 0; i < found.size(); ++i) part_.targets[places[i]] = found[i];

@@ -89,8 +89,8 @@ std::int64_t Rehearsal::layers_for(const ModelSpec& model) {
   return std::min(wanted, model.num_layers());
 }
 
-std::int64_t Rehearsal::bytes_for(const ModelSpec& model, std::span<const Step> steps) {
-  const std::int64_t layers = layers_for(model);
+std::int64_t Rehearsal::bytes_for(const ModelSpec& model, std::span<const Step> steps,
+                                  std::int64_t layers) {
   const TensorShard whole = tensor_shard(model, 1, 0);
   return weight_bytes_of(model, layers) +
          kv_bytes_per_block(model, whole, {1, 1 + layers}) * cache_blocks_of(steps) +
@@ -99,9 +99,10 @@ std::int64_t Rehearsal::bytes_for(const ModelSpec& model, std::span<const Step> 
              static_cast<std::int64_t>(sizeof(float));
 }
 
-Rehearsal::Rehearsal(Model& model, const Backend& backend, std::span<const Step> steps)
+Rehearsal::Rehearsal(Model& model, const Backend& backend, std::span<const Step> steps,
+                     std::int64_t layers)
     : all_layers_(model.spec().num_layers()),
-      layers_(layers_for(model.spec())),
+      layers_(layers),
       model_(model),
       backend_(backend),
       limits_(limits_of(steps)),
@@ -138,8 +139,9 @@ double Rehearsal::seconds(ThreadPool& threads, const Step& step) {
     const double others = after.others - before.others;
     spent += layers + others;
     if (i > 0) {
-      whole.push_back(others +
-                      layers * static_cast<double>(all_layers_) / static_cast<double>(layers_));
+      const double more = static_cast<double>(all_layers_) / static_cast<double>(layers_);
+      whole.push_back(backend_.uses_host_memory() ? others + layers * more
+                                                  : (others + layers) * more);
     }
   }
   return median(whole);

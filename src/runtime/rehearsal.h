@@ -22,12 +22,14 @@ class Rehearsal {
   /// Layers of `model` that a rehearsal would run: enough to be more than the caches hold, at least
   /// two, no more than there are.
   static std::int64_t layers_for(const ModelSpec& model);
-  /// Bytes that a rehearsal of these steps takes.
-  static std::int64_t bytes_for(const ModelSpec& model, std::span<const Step> steps);
+  /// Bytes that a rehearsal of these steps with so many layers takes.
+  static std::int64_t bytes_for(const ModelSpec& model, std::span<const Step> steps,
+                                std::int64_t layers);
 
-  /// For steps no larger than these. Cuts `model`, which must outlive this, down to layers_for()
-  /// layers.
-  Rehearsal(Model& model, const Backend& backend, std::span<const Step> steps);
+  /// For steps no larger than these. Cuts `model`, which must outlive this, down to `layers`
+  /// layers. A GPU works while the host goes on, so there the time of the layers cannot be told
+  /// from that of the rest: take as many layers as there is room for.
+  Rehearsal(Model& model, const Backend& backend, std::span<const Step> steps, std::int64_t layers);
 
   std::int64_t layers() const { return layers_; }
 

@@ -11,6 +11,7 @@
 #include "models/quantization_config.h"
 #include "models/registry.h"
 #include "models/shapes.h"
+#include "plan/gpu.h"
 #include "plan/host.h"
 #include "runtime/placement.h"
 #include "weights/model_files.h"
@@ -24,7 +25,9 @@ namespace {
 constexpr std::int64_t gpu_shards = 8;
 
 void cut_for(Model& model, const Options& options) {
-  if (model.spec().dtype != DType::f32 && is_gpu(options.device)) model.cut_less(gpu_shards);
+  // A plan may be for GPUs that are not here.
+  const bool gpu = options.device.starts_with("cuda") || is_gpu(options.device);
+  if (gpu && model.spec().dtype != DType::f32) model.cut_less(gpu_shards);
 }
 
 DType resolve_dtype(const Options& options, const HfConfig& config, const TensorSource* source) {
@@ -277,13 +280,24 @@ Replica::Counters Replica::counters() const {
           .mapped_weights = mapped_};
 }
 
+/// Bytes of this rank's GPU that the caches of its ranks may take. Kernels ask for their scratch
+/// memory later, on every rank.
+std::int64_t Replica::gpu_bytes_left(const Options& options, int ranks_per_gpu) const {
+  const RankPoint point = point_of(ranks_->rank(), sizes_);
+  const Range blocks =
+      placement_of(options, spec()).stages[static_cast<std::size_t>(point.pp)].blocks;
+  const std::int64_t to_come =
+      gpu_bytes_to_come(spec(), tensor_shard(spec(), sizes_.tp, point.tp), blocks, limits_);
+  const DeviceMemory memory = backend_->memory();
+  return std::max<std::int64_t>(
+      0, gpu_memory_left(memory.total, memory.free, options.gpu_memory_utilization) -
+             to_come * ranks_per_gpu);
+}
+
 namespace {
 
-/// Of the ranks of a host that take its GPUs in turn.
-int ranks_per_gpu(const std::string& device, int local_ranks) {
-  const bool one = device.starts_with("cuda:");
-  const auto count = one ? 1 : std::max<std::int64_t>(1, std::ssize(gpus()));
-  return static_cast<int>(std::max<std::int64_t>(1, ceil_div(std::max(1, local_ranks), count)));
+int usable_gpus(const std::string& device) {
+  return device.starts_with("cuda:") ? 1 : std::max(1, static_cast<int>(std::ssize(gpus())));
 }
 
 }  // namespace
@@ -292,7 +306,11 @@ int ranks_per_gpu(const std::string& device, int local_ranks) {
 /// when one sequence of the longest length would not fit: were it cut, the plan and the memory that
 /// happens to be free would decide what comes out.
 std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks) {
-  const Sizes mine{stage_->kv_bytes_per_block(), mapped_ ? counters().weight_bytes : 0};
+  Sizes mine{stage_->kv_bytes_per_block(), mapped_ ? counters().weight_bytes : 0};
+  if (!backend_->uses_host_memory()) {
+    mine.gpu_left =
+        gpu_bytes_left(options, ranks_per_gpu(local_ranks, usable_gpus(options.device)));
+  }
   const std::vector<Message> messages =
       ranks_->gather(0, std::as_bytes(std::span<const Sizes>(&mine, 1)));
   std::int64_t blocks = 0;
@@ -315,7 +333,8 @@ std::int64_t Replica::agree_on_kv_blocks(const Options& options, int local_ranks
 
 /// Other replicas on this host may have taken their memory already, or not yet: they count in the
 /// share of what is free, not in whether one sequence fits. Mapped weights look as if they were
-/// free, since the system could read them again; they must stay.
+/// free, since the system could read them again; they must stay. On GPUs every rank has looked at
+/// its own; of those that share one the last to look has seen what all take.
 CacheRequest Replica::cache_request(const Options& options, int local_ranks,
                                     std::span<const Sizes> sizes) const {
   CacheRequest request{.limits = limits_,
@@ -323,10 +342,10 @@ CacheRequest Replica::cache_request(const Options& options, int local_ranks,
                        .free_bytes = available_memory(),
                        .ranks_per_host = std::max(1, local_ranks)};
   if (!backend_->uses_host_memory()) {
-    const DeviceMemory memory = backend_->memory();
-    request.free_bytes = gpu_memory_left(memory.total, memory.free, options.gpu_memory_utilization);
-    request.ranks_per_host = ranks_per_gpu(options.device, local_ranks);
-    request.takes_all = true;
+    std::vector<GpuRank> rooms;
+    for (const Sizes& rank : sizes) rooms.push_back({rank.gpu_left, rank.kv_block});
+    return gpu_cache_request(limits_, options.kv_cache_bytes, rooms,
+                             ranks_per_gpu(local_ranks, usable_gpus(options.device)));
   }
   Sizes all;
   Sizes largest;
@@ -335,7 +354,7 @@ CacheRequest Replica::cache_request(const Options& options, int local_ranks,
     largest = {std::max(largest.kv_block, rank.kv_block), std::max(largest.mapped, rank.mapped)};
   }
   const std::int64_t here = request.ranks_per_host;
-  const bool one_host = !request.takes_all && here >= static_cast<std::int64_t>(sizes.size());
+  const bool one_host = here >= static_cast<std::int64_t>(sizes.size());
   request.block_bytes = std::max<std::int64_t>(1, largest.kv_block);
   request.host_block_bytes =
       std::max<std::int64_t>(1, one_host ? all.kv_block : here * largest.kv_block);

@@ -97,8 +97,10 @@ class Replica {
   /// Of one rank, in bytes.
   struct Sizes {
     std::int64_t kv_block = 0;
-    std::int64_t mapped = 0;  ///< weights in files
+    std::int64_t mapped = 0;    ///< weights in files
+    std::int64_t gpu_left = 0;  ///< of its GPU, for the caches of all ranks there
   };
+  std::int64_t gpu_bytes_left(const Options& options, int ranks_per_gpu) const;
   CacheRequest cache_request(const Options& options, int local_ranks,
                              std::span<const Sizes> sizes) const;
 
@@ -108,12 +110,12 @@ class Replica {
   ParallelSizes sizes_;
   MemoryLimits limits_;
   std::unique_ptr<ThreadPool> threads_;
-  std::unique_ptr<Stage> stage_;
   DeviceBuffer weights_;                        ///< this process's own, unless
   std::unique_ptr<SharedOnce> shared_weights_;  ///< the host's replicas share one copy, or
   std::unique_ptr<WeightCache> cache_;          ///< they are mapped; it writes what is not there
   bool mapped_ = false;
   std::int64_t kv_blocks_ = 0;
+  std::unique_ptr<Stage> stage_;  ///< goes before a GPU's memory, which may wait for its links
   std::unique_ptr<Driver> driver_;
 };
 

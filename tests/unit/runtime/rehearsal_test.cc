@@ -20,14 +20,14 @@ TEST(Rehearsal, RunsEnoughLayersToMissTheCachesAndNoMoreThanThereAre) {
   EXPECT_EQ(Rehearsal::layers_for(large), 2);
   const std::array<Rehearsal::Step, 2> steps = {{{1, 128, 0}, {4, 1, 300}}};
   // Two layers, the embedding and the head: 2 * 218 and 2 * 525 million parameters of two bytes.
-  EXPECT_NEAR(static_cast<double>(Rehearsal::bytes_for(large, steps)), 2.97e9, 0.1e9);
+  EXPECT_NEAR(static_cast<double>(Rehearsal::bytes_for(large, steps, 2)), 2.97e9, 0.1e9);
 }
 
 TEST(Rehearsal, LongerStepsTakeLongerAndTheModelKeepsItsEnds) {
   const auto model = shape("tiny");
   const std::array<Rehearsal::Step, 3> steps = {{{1, 256, 0}, {1, 1, 500}, {8, 1, 100}}};
   const auto backend = make_backend("auto");
-  Rehearsal rehearsal(*model, *backend, steps);
+  Rehearsal rehearsal(*model, *backend, steps, Rehearsal::layers_for(model->spec()));
   EXPECT_EQ(model->spec().num_layers(), rehearsal.layers());
   EXPECT_EQ(model->spec().blocks.front().kind, BlockKind::embed);
   EXPECT_EQ(model->spec().blocks.back().kind, BlockKind::head);
