@@ -65,7 +65,7 @@ reliability: setup $(BUILD)/build.ninja
 	@scripts/reliability.sh $(BUILD)
 
 format:
-	@git ls-files '*.cc' '*.h' '*.inc' | xargs clang-format -i
+	@git ls-files '*.cc' '*.h' '*.inc' '*.cu' | xargs clang-format -i
 
 check:
 	@scripts/check_format.sh

@@ -355,7 +355,7 @@ class Backend {
   /// out[i] = row rows[i] of x [?, cols], ldx apart; out is [rows.size(), cols].
   virtual void gather_rows(ThreadPool& threads, const float* x, std::int64_t cols, std::int64_t ldx,
                            std::span<const std::int32_t> rows, float* out) const;
-  /// out[i] = table[indices[i]]. `indices` belong to the model or to the step.
+  /// out[i] = table[indices[i]]. `indices` belong to the model: a device keeps them.
   virtual void gather(ThreadPool& threads, const float* table,
                       std::span<const std::int32_t> indices, float* out) const;
   /// Row i of x [indices.size(), cols] += row indices[i] + offset of the table.

@@ -1,0 +1,33 @@
+# The kernels and what launches them: compiled by nvcc, and once more as plain C++ for tests/cuda.
+set(TRIREME_CUDA_KERNELS
+  attention.cc
+  attention_plain.cu
+  attention_splits.cu
+  attention_tiles.cu
+  context.cc
+  draw.cu
+  embedding.cu
+  kv_cache.cu
+  linear.cc
+  linear_few.cu
+  linear_plain.cu
+  linear_quantized.cc
+  linear_tensor.cu
+  partials.cu
+  pool.cu
+  quantized_input.cu
+  quantized_rows.cu
+  quantized_tiles.cu
+  residual.cu
+  rowwise.cu
+  tree_sum.cu
+  vocabulary.cu
+  weights.cc
+)
+# The backend over them.
+set(TRIREME_CUDA_BACKEND
+  cuda_backend.cc
+  device.cc
+  plugin.cc
+  step_context.cc
+)
