@@ -4,12 +4,13 @@ BUILD := build/release
 
 PYARROW := pyarrow==26.0.1  # what docs/formats.md was tested with
 
-.PHONY: help setup build parquet test demo bench unit allunit dist fuzz reliability asan tsan format check clean
+.PHONY: help setup build cuda parquet test demo bench unit allunit dist fuzz reliability asan tsan format check clean
 
 help:
 	@echo 'make demo     set up, build, run the main job on the bundled model under several plans'
 	@echo 'make test     set up, build, run every test'
 	@echo 'make build    the program at $(BUILD)/trireme'
+	@echo 'make cuda     the CUDA backend beside it, where nvcc is (docs/gpu.md)'
 	@echo 'make parquet  Parquet files in and out: Apache Arrow from PyPI, and the plug-in over it'
 	@echo 'make bench    the benchmarks that docs/benchmarks.md shows'
 	@echo 'make unit     the quick tests (under a minute)     make dist     the tests with real ranks'
@@ -27,6 +28,10 @@ $(BUILD)/build.ninja: | setup
 
 build: setup $(BUILD)/build.ninja
 	@cmake --build --preset release --target trireme
+
+cuda: setup
+	@cmake --preset release -D TRIREME_CUDA=ON > /dev/null
+	@cmake --build --preset release --target trireme trireme_cuda
 
 parquet: setup
 	@python3 -m pip install -q --upgrade --target build/pyarrow '$(strip $(PYARROW))'

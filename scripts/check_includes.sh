@@ -35,6 +35,6 @@ for folder in src/*/; do
       failed=1
     fi
   done < <(grep -rnoE '^#include "[a-z_0-9]+/' "$folder" --include='*.cc' --include='*.h' \
-             --include='*.inc' | sed -E 's/#include "([a-z_0-9]+)\//\1/')
+             --include='*.inc' --include='*.cu' | sed -E 's/#include "([a-z_0-9]+)\//\1/')
 done
 exit $failed

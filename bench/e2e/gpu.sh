@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # What to run on a machine with a GPU: first whether everything is right there, then how fast it is.
 #
-#   bench/e2e/gpu.sh [BUILD_FOLDER]       both; about ten minutes on a large GPU
+#   bench/e2e/gpu.sh [BUILD_FOLDER]       both
 #   GPU_SET="tests sanitizer decode prefill" bench/e2e/gpu.sh    some of: tests sanitizer decode prefill
 #   GPU_SHAPE=llama-8b                    the shape that is timed (made-up weights)
 #   TRANSFORMERS_PYTHON=.../python        also transformers' generate() in bfloat16, by that Python
 #
-# Builds nothing: make build first, where nvcc is.
+# Builds nothing: `make test` builds all that it takes, where nvcc is.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:-build/release}

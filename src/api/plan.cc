@@ -22,14 +22,9 @@ bool names_gpus(const std::string& device) {
 
 /// Of "cuda:1" the 1; -1 of "cuda". Throws Error(usage) for a number that is none of `count`.
 int only_gpu(const std::string& device, int count) {
-  if (!device.starts_with("cuda:")) return -1;
-  const std::string number = device.substr(device.find(':') + 1);
-  const bool digits = !number.empty() && number.size() < 6 &&
-                      number.find_first_not_of("0123456789") == std::string::npos;
-  const int gpu = digits ? std::stoi(number) : -1;
-  if (gpu >= 0 && gpu < count) return gpu;
-  fail(ErrorKind::usage, "--device {}: expected cuda or, of {} GPU{}, cuda:0{}", device, count,
-       count == 1 ? "" : "s", count == 1 ? "" : fmt::format(" to cuda:{}", count - 1));
+  const int gpu = device == "auto" ? -1 : named_gpu(device).value_or(-1);
+  if (gpu < count) return gpu;
+  fail(ErrorKind::usage, "--device {}: there are {} GPUs, from cuda:0 on", device, count);
 }
 
 /// GPUs as `settings` describe them, wherever they are.
@@ -122,18 +117,6 @@ void describe_model(PlanReport& report, const OpenModel& files) {
   add("vocabulary", model.vocab_shards);
 }
 
-void warn_of_unlike_gpus(PlanReport& report, const PlanSettings& settings) {
-  if (report.gpus_per_host < 2 || settings.gpu_memory > 0) return;
-  for (const GpuInfo& gpu : gpus()) {
-    if (gpu.arithmetic == gpus().front().arithmetic) continue;
-    report.warnings.push_back(
-        fmt::format("this machine has unlike GPUs ({}, {}): outputs of bfloat16 and float16 may "
-                    "depend on which one computes; choose alike ones with CUDA_VISIBLE_DEVICES",
-                    gpus().front().name, gpu.name));
-    return;
-  }
-}
-
 void describe_generation(PlanReport& report, const OpenModel& files) {
   const GenerationDefaults defaults(*files.texts, files.config);
   report.says_how_long = defaults.says_how_long();
@@ -159,7 +142,6 @@ PlanReport make_plan(const Options& options, const PlanSettings& settings) {
   const PlanRequest request = request_of(options, model, settings);
   PlanReport report = lay_out(model, request);
   describe_model(report, files);
-  warn_of_unlike_gpus(report, settings);
   if (model.generates()) describe_generation(report, files);
   if (!report.fits) report.suggestions = suggest_plans(model, request);
   // What is rehearsed and counted is a decoder, a token at a time.

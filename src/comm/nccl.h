@@ -16,10 +16,10 @@ enum class NcclUse { messages, sums };
 
 /// No result depends on them.
 struct NcclSizes {
-  /// Floats of other ranks that are at hand at a time; longer sums are taken in chunks. 64 MiB: 36
-  /// MiB of a sum over 8 GPUs go in about 0.2 ms, of which starting takes a tenth.
+  /// Floats of other ranks that are at hand at a time; longer sums are taken in chunks. 64
+  /// MiB, reckoned and not measured: so that starting a chunk takes a tenth of its time.
   std::int64_t area_floats = std::int64_t{16} << 20;
-  /// Floats that a link of 50 GB/s takes in 10 us, which is what one more exchange costs.
+  /// Floats whose transfer is worth one more exchange: not measured either.
   std::int64_t worth_an_exchange = std::int64_t{128} << 10;
 };
 

@@ -54,34 +54,51 @@ const std::vector<GpuInfo>& gpus(std::string* why) {
   return found().gpus;
 }
 
-bool is_gpu(const std::string& device) {
-  if (device == "cpu") return false;
-  if (device == "auto") return !gpus().empty();
-  if (device == "cuda" || device.starts_with("cuda:")) {
-    gpu_of(device, 0);
-    return true;
+std::optional<int> named_gpu(const std::string& device) {
+  constexpr std::string_view prefix = "cuda:";
+  if (device == "cuda") return std::nullopt;
+  int gpu = -1;
+  if (device.starts_with(prefix)) {
+    const char* const end = device.data() + device.size();
+    const auto read = std::from_chars(device.data() + prefix.size(), end, gpu);
+    if (read.ec == std::errc{} && read.ptr == end && gpu >= 0) return gpu;
   }
   fail(ErrorKind::usage,
        "--device {}: expected auto, cpu, cuda or, for one GPU, cuda:0, cuda:1, ...", device);
 }
 
-int gpu_of(const std::string& device, int local_rank) {
-  const auto count = static_cast<int>(gpus().size());
-  if (count == 0)
-    fail(ErrorKind::resource, "--device {}: {}; or use --device cpu", device, found().why);
-  constexpr std::string_view prefix = "cuda:";
-  if (!device.starts_with(prefix)) return local_rank % count;
-  int gpu = -1;
-  const char* const end = device.data() + device.size();
-  const auto read = std::from_chars(device.data() + prefix.size(), end, gpu);
-  if (read.ec != std::errc{} || read.ptr != end || gpu < 0) {
-    fail(ErrorKind::usage, "--device {}: expected cuda:0, cuda:1, ...", device);
+bool is_gpu(const std::string& device) {
+  if (device == "cpu") return false;
+  if (device == "auto") return !gpus().empty();
+  gpu_of(device, 0);
+  return true;
+}
+
+void check_alike(std::span<const GpuInfo> gpus) {
+  for (const GpuInfo& gpu : gpus) {
+    if (gpu.arithmetic == gpus.front().arithmetic) continue;
+    fail(ErrorKind::usage,
+         "this machine has unlike GPUs ({}, {}), whose outputs may differ: choose alike ones with "
+         "CUDA_VISIBLE_DEVICES, or one with --device cuda:N",
+         gpus.front().name, gpu.name);
   }
-  if (gpu >= count) {
+}
+
+int gpu_of(const std::string& device, int local_rank) {
+  const std::optional<int> named = device == "auto" ? std::nullopt : named_gpu(device);
+  const auto count = static_cast<int>(gpus().size());
+  if (count == 0) {
+    fail(ErrorKind::resource, "--device {}: {}; or use --device cpu", device, found().why);
+  }
+  if (!named) {
+    check_alike(gpus());
+    return local_rank % count;
+  }
+  if (*named >= count) {
     fail(ErrorKind::resource, "--device {}: this machine has {} GPU{}, from cuda:0 on", device,
          count, count == 1 ? "" : "s");
   }
-  return gpu;
+  return *named;
 }
 
 std::unique_ptr<Backend> open_gpu(int gpu) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,11 +36,18 @@ using GetCudaPlugin = const CudaPlugin* (*)();
 /// plug-in cannot be loaded.
 const std::vector<GpuInfo>& gpus(std::string* why = nullptr);
 
+/// Of "cuda:1" the 1; none of "cuda". Throws Error(usage) for what names no GPU.
+std::optional<int> named_gpu(const std::string& device);
+
 /// Whether `device` ("cpu", "cuda", "cuda:1", "auto") means a GPU: auto does where there are any.
 /// Throws Error(usage) for what is no device, Error(resource) for a GPU that is not there.
 bool is_gpu(const std::string& device);
 
-/// The GPU of a rank: that of "cuda:1", else the ranks of a host take them in turn.
+/// Throws Error(usage) where ranks that take `gpus` in turn would not compute the same bits.
+void check_alike(std::span<const GpuInfo> gpus);
+
+/// The GPU of a rank: that of "cuda:1", else the ranks of a host take them in turn, which must be
+/// alike.
 int gpu_of(const std::string& device, int local_rank);
 
 /// Throws Error(resource) when it cannot be used.

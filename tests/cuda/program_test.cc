@@ -33,8 +33,7 @@ Environment gpus(int count = 1, const std::string& capability = "90") {
 /// A model directory with made-up weights, a tokenizer, and rows.
 class Bench {
  public:
-  Bench(const std::string& config, const std::string& tokenizer, const std::string& rows)
-      : rows_(rows) {
+  Bench(const std::string& config, const std::string& tokenizer, const std::string& rows) {
     std::filesystem::create_directory(model());
     write_file(model() / "config.json", config);
     std::filesystem::copy(data() / tokenizer / "tokenizer.json", model() / "tokenizer.json");
@@ -69,7 +68,6 @@ class Bench {
   std::filesystem::path model() const { return folder_.path() / "model"; }
 
   TemporaryFolder folder_;
-  std::string rows_;
 };
 
 std::string decoder_rows() {
@@ -110,7 +108,8 @@ TEST(CudaProgram, Float32AndIntegersGiveTheCpusBytes) {
 
 TEST(CudaProgram, EveryPlanGivesTheSameBytes) {
   for (const Kind& kind :
-       {Kind{"wide_llama", {"--dtype", "bfloat16"}}, Kind{"wide_gpt2", {"--dtype", "float16"}}}) {
+       {Kind{"wide_llama", {"--dtype", "bfloat16"}}, Kind{"wide_gpt2", {"--dtype", "float16"}},
+        Kind{"llama3", {"--dtype", "bfloat16", "--quantization", "int8"}}}) {
     const Bench bench = decoder(kind.config);
     const auto under = [&](const Words& plan, const Environment& env) {
       Words flags = kind.flags;
@@ -127,6 +126,7 @@ TEST(CudaProgram, EveryPlanGivesTheSameBytes) {
                                                 {"-tp", "2", "-pp", "2"},
                                                 {"--max-num-seqs", "1"},
                                                 {"--max-num-batched-tokens", "7"},
+                                                {"--num-speculative-tokens", "4", "-tp", "2"},
                                                 {"--num-speculative-tokens", "4"}}) {
       EXPECT_TRUE(under(plan, gpus()) == one) << kind.config << " " << plan.front();
     }

@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "kernels/cuda_plugin.h"
 #include "support.h"
 
 namespace trireme::test {
@@ -31,6 +32,29 @@ TEST(Registry, AnUnknownNameListsTheAvailableOnes) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
     EXPECT_NE(std::string(error.what()).find("sse9"), std::string::npos);
     EXPECT_NE(std::string(error.what()).find("reference"), std::string::npos);
+  }
+}
+
+TEST(Gpus, ThatRanksTakeInTurnMustBeAlike) {
+  const GpuInfo one{.name = "A", .arithmetic = "cuda sm_80 A"};
+  const GpuInfo other{.name = "B", .arithmetic = "cuda sm_90 B"};
+  check_alike({});
+  check_alike(std::vector{one, one});
+  try {
+    check_alike(std::vector{one, one, other});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_NE(std::string(error.what()).find("CUDA_VISIBLE_DEVICES"), std::string::npos);
+  }
+}
+
+TEST(Gpus, AreNamedByTheirNumbers) {
+  EXPECT_EQ(named_gpu("cuda"), std::nullopt);
+  EXPECT_EQ(named_gpu("cuda:0"), 0);
+  EXPECT_EQ(named_gpu("cuda:12"), 12);
+  for (const char* name : {"cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda1", "gpu", ""}) {
+    EXPECT_THROW(named_gpu(name), Error) << name;
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "comm_ranks.h"
 #include "launch/process.h"
+#include "support/unused_port.h"
 
 namespace trireme {
 namespace {
@@ -82,8 +83,7 @@ class TcpRun {
  public:
   TcpRun(const Notes& notes, int ranks, std::vector<std::string> words,
          const std::map<std::string, std::string>& more = {}) {
-    static int port = 41000 + getpid() % 10000;
-    ++port;
+    const int port = test::unused_port();
     for (int rank = 0; rank < ranks; ++rank) {
       ProcessSpec spec;
       spec.program = TRIREME_BINARY_DIR "/comm_worker";

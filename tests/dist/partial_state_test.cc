@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "support/run_program.h"
+#include "support/unused_port.h"
 
 namespace trireme::testing {
 namespace {
@@ -46,8 +47,7 @@ std::map<std::string, std::string> variables(int rank, int size, int port) {
 
 /// As torchrun does: a process each, with variables; nobody watches over them.
 std::vector<Outcome> by_variables(int processes, const Words& words) {
-  static int port = 20000 + getpid() % 20000;
-  ++port;
+  const int port = test::unused_port();
   std::vector<Outcome> outcomes(static_cast<std::size_t>(processes));
   std::vector<std::thread> threads;
   for (int rank = 0; rank < processes; ++rank) {
@@ -177,8 +177,7 @@ TEST(PartialState, EnginesOfOneProcessAndOfAll) {
 
 /// As on two hosts: a launcher on each, and ranks that share no memory.
 std::vector<Outcome> on_two_machines(int processes, const Words& words) {
-  static int port = 31000 + getpid() % 9000;
-  ++port;
+  const int port = test::unused_port();
   std::vector<Outcome> outcomes(2);
   std::vector<std::thread> threads;
   for (int machine = 0; machine < 2; ++machine) {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "fault/job.h"
+#include "support/unused_port.h"
 
 namespace trireme::testing {
 namespace {
@@ -136,23 +137,11 @@ std::string ask(std::uint16_t port) {
   return answer;
 }
 
-std::uint16_t free_port() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 TEST(ObservedJob, MetricsAreServedWhileTheJobWaitsForRows) {
   Job job(20);
   job.expected();
   const std::string rows = read_file(job.input());
-  const std::uint16_t port = free_port();
+  const auto port = static_cast<std::uint16_t>(test::unused_port());
   std::optional<Pipe> pipe(std::in_place, job);
   const auto running = job.start({"-dp", "2", "--metrics", std::to_string(port)});
   pipe->fill(rows);

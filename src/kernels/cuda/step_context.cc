@@ -32,7 +32,7 @@ std::int64_t rounded_keys(std::span<const SequenceSpan> sequences) {
 
 }  // namespace
 
-/// First sizes, then places: arrays whose size varies from step to step come last.
+/// Lays arrays out, one after another.
 class StepContext::Layout {
  public:
   std::size_t add(std::size_t bytes) {
@@ -45,6 +45,54 @@ class StepContext::Layout {
  private:
   std::size_t size_ = 0;
 };
+
+/// Sequences, and where in the arena what kernels read of them is.
+struct StepContext::List {
+  List(std::span<const SequenceSpan> of, Layout& layout) : spans(of) {
+    for (const SequenceSpan& span : spans) {
+      row_count += span.rows;
+      table_entries += table_length(span);
+    }
+    list = layout.add(spans.size() * sizeof(DeviceSequence));
+    rows = layout.add(static_cast<std::size_t>(row_count) * sizeof(std::int32_t));
+  }
+  /// Tables come last: their size differs between steps whose other sizes are the same.
+  void add_table(Layout& layout) {
+    table = layout.add(static_cast<std::size_t>(table_entries) * sizeof(std::int32_t));
+  }
+
+  /// Fills in the list as it will be at `there`.
+  DeviceSequences write(std::byte* here, const std::byte* there) const;
+
+  std::span<const SequenceSpan> spans;
+  std::size_t list = 0, rows = 0, table = 0;  ///< offsets
+  std::int64_t row_count = 0;
+  std::int64_t table_entries = 0;
+};
+
+DeviceSequences StepContext::List::write(std::byte* here, const std::byte* there) const {
+  auto* const sequences = reinterpret_cast<DeviceSequence*>(here + list);
+  auto* sequence_of_row = reinterpret_cast<std::int32_t*>(here + rows);
+  auto* entries = reinterpret_cast<std::int32_t*>(here + table);
+  const auto* block_table = reinterpret_cast<const std::int32_t*>(there + table);
+  std::int64_t first = 0;
+  bool one_row_each = true;
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    const SequenceSpan& span = spans[i];
+    sequences[i] = {span.row_begin, span.rows, span.position_begin, span.keys, first, block_table};
+    sequence_of_row = std::fill_n(sequence_of_row, span.rows, static_cast<std::int32_t>(i));
+    entries = std::copy_n(span.block_table, table_length(span), entries);
+    block_table += table_length(span);
+    first += span.rows;
+    one_row_each = one_row_each && span.rows == 1;
+  }
+  return {.list = reinterpret_cast<const DeviceSequence*>(there + list),
+          .sequence_of_row = reinterpret_cast<const std::int32_t*>(there + rows),
+          .count = static_cast<std::int32_t>(spans.size()),
+          .rows = static_cast<std::int32_t>(row_count),
+          .most_keys = rounded_keys(spans),
+          .one_row_each = one_row_each};
+}
 
 StepContext::StepContext(std::shared_ptr<Device> device) : device_(std::move(device)) {
   stream = device_->stream();
@@ -75,70 +123,28 @@ void StepContext::begin_step(const StepInputs& inputs) {
   others_used_ = 0;
   arrays_.clear();
   sequences_.clear();
-  struct List {
-    std::span<const SequenceSpan> spans;
-    std::size_t list, rows, table;
-    std::int64_t row_count = 0;
-    std::int64_t table_entries = 0;
-  };
   Layout layout;
   const std::span<const std::int32_t> plain[] = {inputs.token_ids, inputs.positions,
                                                  inputs.type_ids};
-  std::size_t plain_offsets[3];
-  for (std::size_t i = 0; i < 3; ++i) plain_offsets[i] = layout.add(plain[i].size_bytes());
-  List lists[] = {{inputs.sequences, 0, 0, 0}, {inputs.sources, 0, 0, 0}};
-  for (List& list : lists) {
-    for (const SequenceSpan& span : list.spans) {
-      list.row_count += span.rows;
-      list.table_entries += table_length(span);
-    }
-    list.list = layout.add(list.spans.size() * sizeof(DeviceSequence));
-    list.rows = layout.add(static_cast<std::size_t>(list.row_count) * sizeof(std::int32_t));
-  }
-  for (List& list : lists) {
-    list.table = layout.add(static_cast<std::size_t>(list.table_entries) * sizeof(std::int32_t));
-  }
+  std::size_t places[std::size(plain)];
+  for (std::size_t i = 0; i < std::size(plain); ++i) places[i] = layout.add(plain[i].size_bytes());
+  List lists[] = {{inputs.sequences, layout}, {inputs.sources, layout}};
+  for (List& list : lists) list.add_table(layout);
+  most_keys_ = {rounded_keys(inputs.sequences), rounded_keys(inputs.sources)};
   reserve_arena(layout.size());
   if (layout.size() == 0) return;
 
   Staging& staging = next_staging(layout.size());
-  const auto at = [&](std::size_t offset) { return staging.memory.data() + offset; };
-  for (std::size_t i = 0; i < 3; ++i) {
+  for (std::size_t i = 0; i < std::size(plain); ++i) {
     if (plain[i].empty()) continue;
-    std::memcpy(at(plain_offsets[i]), plain[i].data(), plain[i].size_bytes());
-    arrays_[{plain[i].data(), plain[i].size_bytes()}] = arena_.data() + plain_offsets[i];
+    std::memcpy(staging.memory.data() + places[i], plain[i].data(), plain[i].size_bytes());
+    arrays_[{plain[i].data(), plain[i].size_bytes()}] = arena_.data() + places[i];
   }
-  std::int64_t keys[2];
-  for (std::size_t l = 0; l < 2; ++l) {
-    const List& list = lists[l];
-    keys[l] = rounded_keys(list.spans);
-    auto* const out = reinterpret_cast<DeviceSequence*>(at(list.list));
-    auto* const row_out = reinterpret_cast<std::int32_t*>(at(list.rows));
-    auto* const table_out = reinterpret_cast<std::int32_t*>(at(list.table));
-    const auto* const table_there =
-        reinterpret_cast<const std::int32_t*>(arena_.data() + list.table);
-    std::int64_t row = 0;
-    std::int64_t entry = 0;
-    bool one_row_each = !list.spans.empty();
-    for (std::size_t i = 0; i < list.spans.size(); ++i) {
-      const SequenceSpan& span = list.spans[i];
-      out[i] = {span.row_begin, span.rows, span.position_begin,
-                span.keys,      row,       table_there + entry};
-      for (std::int64_t r = 0; r < span.rows; ++r) row_out[row++] = static_cast<std::int32_t>(i);
-      std::copy_n(span.block_table, table_length(span), table_out + entry);
-      entry += table_length(span);
-      one_row_each = one_row_each && span.rows == 1;
-    }
+  for (const List& list : lists) {
     if (list.spans.empty()) continue;
-    sequences_[{list.spans.data(), list.spans.size()}] = {
-        .list = reinterpret_cast<const DeviceSequence*>(arena_.data() + list.list),
-        .sequence_of_row = reinterpret_cast<const std::int32_t*>(arena_.data() + list.rows),
-        .count = static_cast<std::int32_t>(list.spans.size()),
-        .rows = static_cast<std::int32_t>(list.row_count),
-        .most_keys = keys[l],
-        .one_row_each = one_row_each};
+    sequences_[{list.spans.data(), list.spans.size()}] =
+        list.write(staging.memory.data(), arena_.data());
   }
-  most_keys_ = {keys[0], keys[1]};
   check(cudaMemcpyAsync(arena_.data(), staging.memory.data(), layout.size(), cudaMemcpyHostToDevice,
                         stream),
         "a step's inputs");

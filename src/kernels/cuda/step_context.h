@@ -48,8 +48,8 @@ class StepContext final : public Context {
     PinnedBuffer memory;
     Event arrived;
   };
-  /// Lays arrays out, one after another.
   class Layout;
+  struct List;
   void reserve_arena(std::size_t bytes);
   Staging& next_staging(std::size_t bytes);
 
